@@ -1,0 +1,113 @@
+"""What a running node sees of the engine: progress, cancelling, warnings, folders. Never the executor itself."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import Cancelled, Place, Problem
+from engine.events import Event, Listener, NodeProgress, Warned
+
+
+class CancelToken:
+    """Set from anywhere (a signal handler, another thread); nodes look at it between steps."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the run to stop within one step."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run is made. Nothing here changes a result but `numerics`, which is in the keys.
+
+    numerics: names device type, library version and dtype; the caller knows them, the engine does not.
+    folder, allowed: where the files that nodes read may lie (the workflow's folder, and others the user named).
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    numerics: str = ""
+    out: Path = Path("out")
+    folder: Path = Path()
+    allowed: tuple[Path, ...] = ()
+    keep_going: bool = False
+    use_cache: bool = True
+    batch: int = 8
+    previews_per_second: float = 0.0
+    open_paths: frozenset[tuple[str, str]] = frozenset()
+    """(node, input) whose path was given on the command line, and may lie anywhere."""
+
+
+@dataclass(slots=True)
+class Context:
+    """Passed to `Node.run`."""
+
+    node: str = ""
+    variant: int = 0
+    settings: Settings = field(default_factory=Settings)
+    values: Mapping[str, object] = field(default_factory=dict)
+    """The params of this variant by name, for file name templates."""
+    emit: Listener = lambda event: None
+    token: CancelToken = field(default_factory=CancelToken)
+    scratch_of: Callable[[], Path] | None = None
+    seconds_of: Callable[[str], float] = lambda name: 0.0
+    document: Mapping[str, object] = field(default_factory=dict)
+    """The workflow with every param and seed resolved, for the metadata of what is saved."""
+    _next_preview: float = 0.0
+
+    @property
+    def device(self) -> str:
+        """The device to compute on, such as "cpu" or "cuda:0"."""
+        return self.settings.device
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that "auto" stands for in this run, such as "float32"."""
+        return self.settings.dtype
+
+    @property
+    def scratch(self) -> Path:
+        """A folder that stays with this node's key until its result is stored: for checkpoints to resume from."""
+        if self.scratch_of is None:
+            import tempfile
+
+            return Path(tempfile.mkdtemp(prefix="weft-"))
+        return self.scratch_of()
+
+    def progress(self, step: int, total: int, message: str = "", preview: bytes = b"") -> None:
+        """Say that `step` of `total` is done. Raises Cancelled if the run is to stop."""
+        if self.token.cancelled:
+            raise Cancelled
+        self.emit(NodeProgress(self.node, self.variant, step, total, message, preview))
+
+    def wants_preview(self) -> bool:
+        """True a few times a second while somebody looks at previews; then it is worth making one."""
+        rate = self.settings.previews_per_second
+        now = time.monotonic()
+        if not rate or now < self._next_preview:
+            return False
+        self._next_preview = now + 1 / rate
+        return True
+
+    def warn(self, code: str, what: str, hint: str = "", input: str = "") -> None:
+        """Tell the person something that stops nothing."""
+        self.emit(Warned(Problem(code, what, hint, Place(node=self.node, input=input))))
+
+    def seconds(self, input: str) -> float:
+        """How long it took, when it was computed, to make the value that feeds this input."""
+        return self.seconds_of(input)
+
+
+__all__ = ["CancelToken", "Context", "Event", "Settings"]

@@ -1,0 +1,179 @@
+"""The base class of nodes. A node is a pydantic model: its fields are its inputs, `run` makes its output.
+
+    class Brighten(Node):
+        \"\"\"y = x + amount, clipped to [0, 1].\"\"\"
+
+        version = 1
+        image: Image
+        amount: float = Input(0.1, ge=-1, le=1, about="added to every pixel")
+
+        def run(self, ctx: Context) -> Image: ...
+
+Several outputs are a NamedTuple class with typed fields. A node is pure: the same inputs give the same outputs, and
+inputs are never changed; one that writes files says `effect = True`. The class is checked when it is defined.
+"""
+
+import typing
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.context import Context
+from engine.errors import Problem
+from engine.spec import REQUIRED, FilesMark, FilesOf, InputSpec, spec_of
+from engine.values import Saved, socket_of
+
+RESERVED = ("type", "about", "cache")
+
+
+def Input(  # noqa: N802 - reads as a declaration, like pydantic's Field
+    default: Any = ...,
+    *,
+    about: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    multiple_of: float | None = None,
+    files: FilesOf | None = None,
+    template: bool = False,
+) -> Any:
+    """Declare an input: its default (none: required), its description and its range, both ends included.
+
+    files: the text names files whose content belongs in the node's key; see `engine.spec.FilesOf`.
+    template: the text is a file name in which `{param}` is expanded when the node runs.
+    """
+    field = Field(
+        default, description=about, ge=ge, le=le, multiple_of=multiple_of, json_schema_extra={"template": template}
+    )
+    if files:
+        field.metadata.append(FilesMark(files))
+    return field
+
+
+def Seed(default: int | None = None, *, about: str = "random seed; -1 or absent draws one") -> Any:  # noqa: N802
+    """Declare a seed: 0 … 2^64 - 1. Absent, null or -1 means that weft draws one, shows it and records it."""
+    return Field(default, description=about, ge=0, le=2**64 - 1, json_schema_extra={"seed": True})
+
+
+class Node(BaseModel):
+    """Base class of all nodes."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True, protected_namespaces=())
+
+    version: ClassVar[int]
+    """Raised whenever the same inputs would give another output, so that old cache entries are missed."""
+    effect: ClassVar[bool] = False
+    """Writes files: always runs, and is never in the cache."""
+    cached: ClassVar[bool] = True
+    """False for what is cheaper to make again than to read back; also false where an output cannot be stored."""
+    numeric: ClassVar[bool | None] = None
+    """Whether device, dtype and library belong in the key; None: yes if an output's socket says so."""
+    hidden: ClassVar[bool] = False
+    """Left out of `weft nodes`."""
+
+    inputs: ClassVar[Mapping[str, InputSpec]]
+    outputs: ClassVar[Mapping[str, type]]
+    single: ClassVar[bool]
+    """True if `run` returns the one output itself rather than a tuple of them."""
+
+    def run(self, ctx: Context) -> Any:
+        """Make the output from the inputs."""
+        raise NotImplementedError(type(self).__name__)  # pragma: no cover - the class check refuses such a class
+
+    @classmethod
+    def check(cls, literals: Mapping[str, Any]) -> Iterable[Problem]:
+        """Problems between literal inputs, found before anything runs. Linked inputs are not in `literals`."""
+        return ()
+
+    def batch_key(self) -> Hashable | None:
+        """Nodes of one class with equal keys may run together in `run_batch`; None: this one may not."""
+        return None
+
+    @classmethod
+    def run_batch(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> Sequence[Any]:
+        """Run several nodes of equal `batch_key` as one; outputs in the same order, equal to those of `run`."""
+        return [node.run(ctx) for node, ctx in zip(nodes, ctxs, strict=True)]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        check_class(cls)
+
+    @classmethod
+    def is_numeric(cls) -> bool:
+        """Whether the numerics of the machine belong in this node's key."""
+        if cls.numeric is not None:
+            return cls.numeric
+        return any(socket_of(kind).numeric for kind in cls.outputs.values())
+
+    @classmethod
+    def is_stored(cls) -> bool:
+        """Whether its outputs go to the cache on disk."""
+        return cls.cached and not cls.effect and all(socket_of(kind).pack for kind in cls.outputs.values())
+
+    @classmethod
+    def output_named(cls, name: str) -> str | None:
+        """The output that a link names ("" for the only one), or None if there is no such output."""
+        if not name:
+            return next(iter(cls.outputs)) if cls.single else None
+        return name if name in cls.outputs else None
+
+
+def check_class(cls: type[Node]) -> None:
+    """Read inputs and outputs off a node class; TypeError says what it lacks. Runs when the class is defined."""
+
+    def fail(what: str) -> typing.NoReturn:
+        raise TypeError(f"node {cls.__name__} ({cls.__module__}): {what}")
+
+    if not isinstance(cls.__dict__.get("version"), int):
+        fail("needs `version = 1`, an integer of its own")
+    if not (cls.__doc__ or "").strip() or cls.__doc__ == Node.__doc__:
+        fail("needs a docstring that states what it computes")
+    if "run" not in cls.__dict__:
+        fail("needs a `run(self, ctx)` of its own")
+    hints = typing.get_type_hints(cls.run)
+    if "return" not in hints:
+        fail("`run` needs a return annotation: it is the type of the output")
+    for name in cls.model_fields:
+        if name in RESERVED:
+            fail(f'no input may be called "{name}"')
+    specs = {}
+    for name, field in cls.model_fields.items():
+        try:
+            specs[name] = spec_of(name, field, field.annotation)
+        except TypeError as why:
+            fail(str(why))
+    cls.inputs = specs
+    cls.outputs, cls.single = _outputs(cls, hints["return"], fail)
+
+
+def _outputs(cls: type[Node], kind: Any, fail: Any) -> tuple[dict[str, type], bool]:
+    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        hints = typing.get_type_hints(kind)
+        outputs = {name: hints[name] for name in kind._fields}
+        single = False
+    else:
+        outputs, single = {"": kind}, True
+    for name, out in outputs.items():
+        try:
+            socket = socket_of(_required(out))
+        except (KeyError, AttributeError):
+            fail(f"output {name or out!r} is not a registered wire type")
+        if single:
+            outputs = {socket.name.lower().replace(" ", "_"): out}
+    return outputs, single
+
+
+def _required(kind: Any) -> type:
+    """The class behind `T` or `T | None`."""
+    parts = [p for p in typing.get_args(kind) if p is not type(None)]
+    return parts[0] if parts else kind
+
+
+def output_type(cls: type[Node], output: str) -> tuple[type, bool]:
+    """(class, may be None) of one output."""
+    kind = cls.outputs[output]
+    return _required(kind), type(None) in typing.get_args(kind)
+
+
+__all__ = ["REQUIRED", "Context", "Input", "Node", "Saved", "Seed", "check_class", "output_type"]

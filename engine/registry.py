@@ -1,0 +1,85 @@
+"""Finding node classes by name, and importing only the modules that a workflow needs.
+
+A pack is a table {module: names of the nodes in it}. weft's own nodes are one pack; others are found by the entry
+point group "weft.nodes", and read only when a name is not in a pack that is already known.
+"""
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+GROUP = "weft.nodes"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Nodes of one package: `modules` maps a module's full name to the node types that it defines."""
+
+    name: str
+    modules: Mapping[str, tuple[str, ...]]
+
+
+class Registry:
+    """Node classes by type name."""
+
+    def __init__(self, packs: Iterable[Pack] = (), *, entry_points: bool = False) -> None:
+        """`entry_points`: also look for packs that other installed packages announce."""
+        self._module_of: dict[str, str] = {}
+        self._classes: dict[str, type[Node]] = {}
+        self._more = entry_points
+        for pack in packs:
+            self.add_pack(pack)
+
+    def add_pack(self, pack: Pack) -> None:
+        """Know the nodes of a pack; the first pack to name a type keeps it."""
+        for module, names in pack.modules.items():
+            for name in names:
+                self._module_of.setdefault(name, module)
+
+    def add(self, *classes: "type[Node]") -> None:
+        """Know node classes that are at hand, under their own names."""
+        for cls in classes:
+            self._classes[cls.__name__] = cls
+
+    def get(self, name: str) -> "type[Node] | None":
+        """The class of that type, its module imported now if need be; None if no pack has it."""
+        cls = self._classes.get(name)
+        if cls is not None:
+            return cls
+        if name not in self._module_of:
+            self._discover()
+        module = self._module_of.get(name)
+        if module is None:
+            return None
+        found: type[Node] = getattr(importlib.import_module(module), name)
+        self._classes[name] = found
+        return found
+
+    def names(self) -> list[str]:
+        """All type names, sorted."""
+        self._discover()
+        return sorted({*self._module_of, *self._classes})
+
+    def classes(self) -> "Iterator[type[Node]]":
+        """All classes in the order of their names. Imports every module."""
+        for name in self.names():
+            cls = self.get(name)
+            if cls is not None:
+                yield cls
+
+    def _discover(self) -> None:
+        if not self._more:
+            return
+        self._more = False
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
+            self.add_pack(point.load())
+
+
+def installed() -> Registry:
+    """The registry of all packs that are installed beside the engine."""
+    return Registry(entry_points=True)
