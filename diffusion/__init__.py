@@ -1,0 +1,26 @@
+"""Diffusion models from scratch. Read the files in this order; each is one idea and a few pages.
+
+Everything rests on one line: data x0 is mixed with Gaussian noise eps along a path
+
+    x = alpha x0 + sigma eps,
+
+from alpha = 1, sigma = 0 (a picture) to alpha near 0 (noise). A network learns to say, from x and the level, what was
+picture and what was noise. Sampling starts at noise and walks back, a little less noise at each step.
+
+    types             the values that travel: levels, latents, conditioning, recipes
+    schedule          which levels there are, and which of them a sampler visits
+    forward           putting noise on a picture
+    parameterisation  four things a network may put out, and how each gives (x0, eps)
+    step              the one law that goes from a level to the next: DDPM, DDIM, Euler, flow
+    noise             random numbers that do not depend on the batch
+    guidance          pushing a sample towards what was asked for
+    samplers          the loop, and solvers of higher order
+    unet              the network
+    datasets          pictures to learn from
+    training          how the network learns
+    checkpoint        the folder a model is kept in
+    store             models in memory, within a budget
+    family            what a pixel-space model is fed, and what its text means
+    evaluate          are the samples any good?
+    plots             curves as pictures
+"""

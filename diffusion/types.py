@@ -1,0 +1,276 @@
+"""The values that travel between the parts of a diffusion model. Importing this file imports no tensor library.
+
+All are frozen. What holds tensors or arrays compares by identity; what is a recipe or a setting compares by value,
+hashes, prints and turns into JSON, so it can name a result in a cache. Shapes are written with
+
+    B batch, P prompts, N pictures, C channels, H height, W width.
+
+P prompts serve a batch of B = P n latents, prompt after prompt: prompt 0 n times, prompt 1 n times, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Prediction = Literal["epsilon", "sample", "v", "flow"]
+"""What the number a network puts out stands for; `diffusion.parameterisation` says what each means."""
+
+State = Literal["empty", "clean", "noisy"]
+
+PREDICTIONS: tuple[str, ...] = get_args(Prediction)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One noise level of x = alpha x0 + sigma eps. t is only what the network is told: 0 … train_steps - 1, or 0 … 1."""
+
+    t: float
+    alpha: float
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Noise levels from noisy to clean; a sampler takes one step between each two.
+
+    levels: at least one; the last has sigma 0 and alpha 1 unless the end was cut off.
+    kind: the table they come from (linear, scaled_linear, cosine, flow, or sigmas when given outright).
+    spacing: how they were chosen from the table.
+    first, total: where the levels stand in the whole schedule: steps cut off before them, and steps of the whole.
+    """
+
+    levels: tuple[Level, ...]
+    kind: str = "linear"
+    spacing: str = "trailing"
+    first: int = 0
+    total: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that a sampler takes: one fewer than levels."""
+        return len(self.levels) - 1
+
+    @property
+    def ends_clean(self) -> bool:
+        """True if nothing was cut off at the end, so that the last level holds no noise."""
+        return self.levels[-1].sigma == 0.0
+
+    @property
+    def starts_whole(self) -> bool:
+        """True if nothing was cut off at the start."""
+        return self.first == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """How to step: a kind known to `diffusion.samplers`, and eta in 0 … 1 (None: what the kind is defined by)."""
+
+    kind: str = "model"
+    eta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A source of random numbers. Item i of a batch has a stream of its own, seeded with seed + i.
+
+    variation_strength in 0 … 1 turns the initial noise towards that of variation_seed along the sphere.
+    """
+
+    seed: int
+    variation_seed: int | None = None
+    variation_strength: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """What a denoiser works on.
+
+    samples: (B, C, H, W) float. All zeros where the state is empty.
+    space: the name of the coding they are in, such as pixel; only a VAE and a model of the same space take them.
+    state: empty is pure noise still to be drawn; clean is noised to a schedule's first level; noisy goes on as it is.
+    level: the noise level that a noisy one stands at.
+    mask: (B or 1, 1, H, W) in 0 … 1, 1 where it is to be painted anew; None for everywhere.
+    """
+
+    samples: torch.Tensor
+    space: str
+    state: State = "clean"
+    level: Level | None = None
+    mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What a text encoder made of P prompts: tensors by the names that the family gives them, first axis P.
+
+    A class-conditional pixel model has "labels": (P,) int64, where the number of classes itself means no class.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    text: str = ""
+
+    @property
+    def prompts(self) -> int:
+        """P, the number of prompts."""
+        return int(next(iter(self.tensors.values())).shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pictures. pixels: float32 (B, H, W, C) in 0 … 1 with C = 1 (grey) or 3 (sRGB)."""
+
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Masks. values: float32 (B, H, W) in 0 … 1; 1 marks what is to be painted anew."""
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Pictures to learn from.
+
+    images: uint8 (N, H, W, C) with C = 1 or 3. labels: int64 (N,) indices into class_names, or None.
+    captions: one text a picture, or empty.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    captions: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    name: str = ""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """The noise table that a model was trained on, and how it is meant to be sampled.
+
+    kind: linear, scaled_linear, cosine or flow. beta_start, beta_end: of the first two.
+    steps_offset: added to every timestep of leading spacing. shift: moves a flow table towards noise.
+    """
+
+    kind: str = "linear"
+    train_steps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+    spacing: str = "trailing"
+    steps_offset: int = 0
+    shift: float = 1.0
+    zero_snr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A change to a model's weights or to what it is fed, such as a LoRA: kind, file, its digest, and settings."""
+
+    kind: str
+    source: str
+    digest: str = ""
+    settings: tuple[tuple[str, float | str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """How to get a denoiser, without its weights.
+
+    family: the adapter that knows what the network is fed. source: folder or file. digest: of the weights.
+    dtype: float32, bfloat16, float16, or auto. prediction: what the output means.
+    space, channels, factor: the latent space; a picture of H x W is a latent of H / factor x W / factor.
+    height, width: the picture size it was made for, in pixels. sampler: what the kind "model" stands for.
+    class_names: what a class-conditional model was taught, in the order of its labels.
+    """
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    prediction: Prediction = "epsilon"
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    space: str = "pixel"
+    channels: int = 3
+    factor: int = 1
+    height: int = 512
+    width: int = 512
+    sampler: str = "ddpm"
+    class_names: tuple[str, ...] = ()
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoderRecipe:
+    """How to get what turns text into conditioning. class_names: the words it knows, if it is a table of labels."""
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    class_names: tuple[str, ...] = ()
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VAERecipe:
+    """How to get what turns latents into pictures and back. channels: of its latents."""
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    space: str = "pixel"
+    channels: int = 3
+    factor: int = 1
+
+
+Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe
+
+
+@dataclass(frozen=True, eq=False)
+class Guider:
+    """A model told what to draw, by classifier-free guidance (see `diffusion.guidance`).
+
+    positive, negative: None where the model is to run without a condition.
+    scale: w. rescale: 0 … 1. start, stop: the part of the whole schedule, 0 … 1, in which it guides.
+    """
+
+    model: ModelRecipe
+    positive: Conditioning | None = None
+    negative: Conditioning | None = None
+    scale: float = 1.0
+    rescale: float = 0.0
+    start: float = 0.0
+    stop: float = 1.0
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain JSON values, with the name of its class under "recipe"."""
+    return {"recipe": type(recipe).__name__, **asdict(recipe)}
+
+
+def from_json(value: Mapping[str, Any]) -> Recipe:
+    """The recipe that `to_json` wrote. Raises ValueError if it names no recipe, or has other fields."""
+    fields = dict(value)
+    name = fields.pop("recipe", None)
+    kinds: dict[object, type[Recipe]] = {k.__name__: k for k in (ModelRecipe, TextEncoderRecipe, VAERecipe)}
+    try:
+        if "schedule" in fields:
+            fields["schedule"] = ScheduleConfig(**fields["schedule"])
+        if "class_names" in fields:
+            fields["class_names"] = tuple(fields["class_names"])
+        if "patches" in fields:
+            patches = [{**p, "settings": tuple((k, v) for k, v in p["settings"])} for p in fields["patches"]]
+            fields["patches"] = tuple(Patch(**p) for p in patches)
+        return kinds[name](**fields)
+    except (KeyError, TypeError) as err:
+        raise ValueError(f"not a recipe: {err}") from err
