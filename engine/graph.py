@@ -1,0 +1,141 @@
+"""A checked workflow, and a graph: the same with every param and seed given a value."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.spec import InputSpec
+
+if TYPE_CHECKING:
+    from engine.document import Document
+    from engine.errors import Problem
+    from engine.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The output of another node."""
+
+    node: str
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.output}"
+
+
+@dataclass(frozen=True, slots=True)
+class ParamRef:
+    """The value of a param."""
+
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class NodeDef:
+    """One node of a workflow, checked. Shared between graphs and never changed.
+
+    literals: inputs that have a value; defaults are among them.
+    links: inputs fed by one output.
+    params: inputs fed by a param, by its name.
+    lists: list inputs of which an element is a link or a param; the elements in order.
+    """
+
+    id: str
+    cls: "type[Node]"
+    position: int
+    literals: dict[str, Any]
+    links: dict[str, Link] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    cache: bool = True
+    sources: tuple[Link, ...] = ()
+    """Every link into this node."""
+    fragments: tuple[str, tuple[tuple[str, Link | None], ...]] | None = None
+    """The parts of its key that do not depend on other nodes; filled in by engine.keys."""
+
+    def __post_init__(self) -> None:
+        in_lists = (item for items in self.lists.values() for item in items if isinstance(item, Link))
+        self.sources = (*self.links.values(), *in_lists)
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether a param feeds it."""
+        return bool(self.params) or any(isinstance(i, ParamRef) for items in self.lists.values() for i in items)
+
+    def with_literals(self, values: Mapping[str, Any]) -> "NodeDef":
+        """The same node with literals in place of what fed these inputs."""
+        return replace(
+            self,
+            literals={**self.literals, **values},
+            links={k: v for k, v in self.links.items() if k not in values},
+            params={k: v for k, v in self.params.items() if k not in values},
+            lists={k: v for k, v in self.lists.items() if k not in values},
+            fragments=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A param of a workflow. Its type is that of the inputs it feeds."""
+
+    name: str
+    spec: InputSpec
+    about: str
+    feeds: tuple[tuple[str, str], ...]
+    """(node, input) of every use."""
+
+    @property
+    def required(self) -> bool:
+        """True if a run must give it a value."""
+        from engine.spec import REQUIRED
+
+        return self.spec.default is REQUIRED and not self.spec.seed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workflow:
+    """A workflow that passed every check. Immutable; `engine.bind.bind` gives it values."""
+
+    document: "Document"
+    name: str
+    about: str
+    params: Mapping[str, Param]
+    nodes: Mapping[str, NodeDef]
+    order: tuple[str, ...]
+    """All node ids, sources first; nodes that share a model stand together."""
+    targets: tuple[str, ...]
+    """What a run makes: the effects, or the targets that were named."""
+    warnings: tuple["Problem", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A workflow with a value for every param and seed: everything a run depends on but the files it reads."""
+
+    workflow: Workflow
+    nodes: Mapping[str, NodeDef]
+    values: Mapping[str, Any]
+    """Params by name."""
+    seeds: Mapping[str, int]
+    """Every seed that takes part, by param or node.input."""
+    drawn: tuple[str, ...] = ()
+    """Those among them that weft drew."""
+    overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    """Literal inputs that were set from outside, by (node, input)."""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """See Workflow.order."""
+        return self.workflow.order
+
+
+def upstream(nodes: Mapping[str, NodeDef], targets: Iterable[str]) -> set[str]:
+    """The targets and everything that they need."""
+    found: set[str] = set()
+    stack = [t for t in targets if t in nodes]
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(link.node for link in nodes[node].sources if link.node in nodes)
+    return found
