@@ -1,4 +1,4 @@
-"""Reading a file that a stranger wrote: what it is gets checked before a byte is read, and its text before it is used."""
+"""Reading a file that a stranger wrote: its kind, size and encoding are checked before its text is used."""
 
 import errno
 import os
