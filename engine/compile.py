@@ -44,7 +44,7 @@ def check(
         if node is not None:
             nodes[name] = node
     problems += check_links(document, registry, nodes, broken)
-    done, stuck = order(_known_links_only(nodes))
+    done, stuck = order(nodes)
     if stuck:
         for links in cycles({n: nodes[n] for n in stuck}):
             names = [links[0].node] if len(links) == 1 else [str(link) for link in links]
@@ -95,18 +95,6 @@ def _forgive(problems: list[Problem], needed: set[str] | None) -> list[Problem]:
         else:
             kept.append(problem)
     return kept
-
-
-def _known_links_only(nodes: dict[str, NodeDef]) -> dict[str, NodeDef]:
-    """The nodes, their links to nodes that do not exist left out (these are reported already)."""
-    if all(link.node in nodes for node in nodes.values() for link in node.sources):
-        return nodes
-    trimmed = {}
-    for name, node in nodes.items():
-        links = {k: v for k, v in node.links.items() if v.node in nodes}
-        lists = {k: tuple(i for i in v if not isinstance(i, Link) or i.node in nodes) for k, v in node.lists.items()}
-        trimmed[name] = NodeDef(name, node.cls, node.position, node.literals, links, node.params, lists)
-    return trimmed
 
 
 def _node(

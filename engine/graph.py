@@ -50,7 +50,7 @@ class NodeDef:
     cache: bool = True
     sources: tuple[Link, ...] = ()
     """Every link into this node."""
-    fragments: tuple[str, tuple[tuple[str, Link | None], ...]] | None = None
+    fragments: Any = None
     """The parts of its key that do not depend on other nodes; filled in by engine.keys."""
 
     def __post_init__(self) -> None:
@@ -62,14 +62,14 @@ class NodeDef:
         """Whether a param feeds it."""
         return bool(self.params) or any(isinstance(i, ParamRef) for items in self.lists.values() for i in items)
 
-    def with_literals(self, values: Mapping[str, Any]) -> "NodeDef":
-        """The same node with literals in place of what fed these inputs."""
+    def with_inputs(self, literals: Mapping[str, Any], lists: Mapping[str, tuple[Any, ...]]) -> "NodeDef":
+        """The same node with these literals and lists in place of whatever fed those inputs."""
         return replace(
             self,
-            literals={**self.literals, **values},
-            links={k: v for k, v in self.links.items() if k not in values},
-            params={k: v for k, v in self.params.items() if k not in values},
-            lists={k: v for k, v in self.lists.items() if k not in values},
+            literals={**self.literals, **literals},
+            links={k: v for k, v in self.links.items() if k not in literals},
+            params={k: v for k, v in self.params.items() if k not in literals},
+            lists={k: v for k, v in {**self.lists, **lists}.items() if k not in literals},
             fragments=None,
         )
 

@@ -73,6 +73,8 @@ class Node(BaseModel):
 
     inputs: ClassVar[Mapping[str, InputSpec]]
     outputs: ClassVar[Mapping[str, type]]
+    seeds: ClassVar[tuple[str, ...]]
+    """The inputs that are seeds."""
     single: ClassVar[bool]
     """True if `run` returns the one output itself rather than a tuple of them."""
 
@@ -104,12 +106,12 @@ class Node(BaseModel):
         """Whether the numerics of the machine belong in this node's key."""
         if cls.numeric is not None:
             return cls.numeric
-        return any(socket_of(kind).numeric for kind in cls.outputs.values())
+        return any(socket_of(_required(kind)).numeric for kind in cls.outputs.values())
 
     @classmethod
     def is_stored(cls) -> bool:
         """Whether its outputs go to the cache on disk."""
-        return cls.cached and not cls.effect and all(socket_of(kind).pack for kind in cls.outputs.values())
+        return cls.cached and not cls.effect and all(socket_of(_required(kind)).pack for kind in cls.outputs.values())
 
     @classmethod
     def output_named(cls, name: str) -> str | None:
@@ -135,7 +137,7 @@ def check_class(cls: type[Node]) -> None:
     if "return" not in hints:
         fail("`run` needs a return annotation: it is the type of the output")
     for name in cls.model_fields:
-        if name in RESERVED:
+        if name in RESERVED or hasattr(Node, name):
             fail(f'no input may be called "{name}"')
     specs = {}
     for name, field in cls.model_fields.items():
@@ -144,6 +146,7 @@ def check_class(cls: type[Node]) -> None:
         except TypeError as why:
             fail(str(why))
     cls.inputs = specs
+    cls.seeds = tuple(name for name, spec in specs.items() if spec.seed)
     cls.outputs, cls.single = _outputs(cls, hints["return"], fail)
 
 
