@@ -65,16 +65,18 @@ def read_bytes(path: Path, limit: int = LIMIT, name: str = "") -> bytes:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as cause:
         raise error(_not_opened(path, cause).at(place)) from None
-    with open(descriptor, "rb") as file:
-        kind = os.fstat(descriptor)
-        if not stat.S_ISREG(kind.st_mode):
-            raise error(_not_regular(kind.st_mode).at(place))
-        if kind.st_size > limit:
-            raise error(_too_large(size(kind.st_size), limit).at(place))
-        try:
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise error(_not_regular(status.st_mode).at(place))
+        if status.st_size > limit:
+            raise error(_too_large(size(status.st_size), limit).at(place))
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
-        except OSError as cause:
-            raise error(_not_opened(path, cause).at(place)) from None
+    except OSError as cause:
+        raise error(_not_opened(path, cause).at(place)) from None
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise error(_too_large(f"more than {_whole(limit)}", limit).at(place))
     return data
