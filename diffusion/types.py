@@ -28,7 +28,7 @@ PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One noise level of x = alpha x0 + sigma eps. t is only what the network is told: 0 … train_steps - 1, or 0 … 1."""
+    """One noise level of x = alpha x0 + sigma eps. t is only what the network is told, 0 … train_steps."""
 
     t: float
     alpha: float
@@ -189,6 +189,7 @@ class ModelRecipe:
     dtype: float32, bfloat16, float16, or auto. prediction: what the output means.
     space, channels, factor: the latent space; a picture of H x W is a latent of H / factor x W / factor.
     height, width: the picture size it was made for, in pixels. sampler: what the kind "model" stands for.
+    clip: its data lie in -1 … 1, so what it takes for x0 is clipped to that.
     class_names: what a class-conditional model was taught, in the order of its labels.
     """
 
@@ -204,6 +205,7 @@ class ModelRecipe:
     height: int = 512
     width: int = 512
     sampler: str = "ddpm"
+    clip: bool = False
     class_names: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
 

@@ -1,0 +1,61 @@
+"""Random numbers for sampling: one stream for each item of a batch, so that a batch of 4 equals 4 runs of 1.
+
+Item i draws from a generator seeded with seed + i: first its initial noise, then one picture of noise at each step
+that needs one. Streams live on the CPU in float32, so a seed means the same picture on every device.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from diffusion.types import Noise
+
+SEEDS = 2**64
+
+
+class Streams:
+    """The streams of a batch. noise: one source, or one for each of several equal parts of the batch, in order.
+
+    Raises ValueError if the batch does not divide into the sources.
+    """
+
+    def __init__(
+        self, noise: Noise | Sequence[Noise], shape: Sequence[int], device: torch.device | str = "cpu"
+    ) -> None:
+        sources = (noise,) if isinstance(noise, Noise) else tuple(noise)
+        batch, self._item = shape[0], (1, *shape[1:])
+        if not sources or batch % len(sources):
+            raise ValueError(f"a batch of {batch} does not divide into {len(sources)} noise sources")
+        part = batch // len(sources)
+        self._noises = [(source, i) for source in sources for i in range(part)]
+        self._streams = [_generator(source.seed + i) for source, i in self._noises]
+        self._device = device
+
+    def initial(self) -> torch.Tensor:
+        """The first draw of every stream, turned towards the variation where one is asked for: (B, C, H, W)."""
+        drawn = []
+        for stream, (source, i) in zip(self._streams, self._noises, strict=True):
+            noise = torch.randn(self._item, generator=stream)
+            if source.variation_strength > 0 and source.variation_seed is not None:
+                other = torch.randn(self._item, generator=_generator(source.variation_seed + i))
+                noise = slerp(noise, other, source.variation_strength)
+            drawn.append(noise)
+        return torch.cat(drawn).to(self._device)
+
+    def draw(self) -> torch.Tensor:
+        """The next draw of every stream: (B, C, H, W)."""
+        return torch.cat([torch.randn(self._item, generator=stream) for stream in self._streams]).to(self._device)
+
+
+def slerp(a: torch.Tensor, b: torch.Tensor, part: float) -> torch.Tensor:
+    """From a (part 0) to b (part 1) along the sphere: keeps the length that noise has; a straight line would not."""
+    # theta = angle between a and b;   (sin((1 - p) theta) a + sin(p theta) b) / sin(theta)
+    cosine = (a * b).sum() / (a.norm() * b.norm())
+    theta = torch.arccos(cosine.clamp(-1, 1))
+    if torch.sin(theta) < 1e-4:
+        return torch.lerp(a, b, part)
+    return (torch.sin((1 - part) * theta) * a + torch.sin(part * theta) * b) / torch.sin(theta)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed % SEEDS)

@@ -1,0 +1,258 @@
+"""Noise schedules: which levels (t, alpha, sigma) there are, and which of them a sampler visits.
+
+A level mixes data and noise as x = alpha x0 + sigma eps. A *table* holds every level that a model was trained on:
+
+    linear, scaled_linear, cosine    alpha = sqrt(alpha_bar), sigma = sqrt(1 - alpha_bar), alpha_bar = prod (1 - beta)
+    flow                             alpha = 1 - sigma, sigma = t / train_steps
+
+A *spacing* picks the levels to visit from it, noisy to clean, and the clean level (0, 1, 0) is added at the end.
+Tables are made in float32, since that is how the models that use them were trained.
+
+Ho et al. 2020 (linear); Rombach et al. 2022 (scaled_linear); Nichol & Dhariwal 2021 (cosine); Liu et al. 2022 and
+Lipman et al. 2022 (flow); Esser et al. 2024 (shift); Karras et al. 2022, equation 5 (karras); Lin et al. 2023 (zero
+terminal SNR).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from diffusion.types import Level, Schedule, ScheduleConfig
+
+KINDS = ("linear", "scaled_linear", "cosine", "flow")
+SPACINGS = ("leading", "trailing", "linspace", "karras", "exponential", "beta")
+CLEAN = Level(0.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All levels of a trained model, from clean to noisy: t, alpha and sigma, each (train_steps,) float32.
+
+    beta: (train_steps,), the variance that each step of the forward process adds; zeros for flow, which has none.
+    """
+
+    kind: str
+    t: torch.Tensor
+    alpha: torch.Tensor
+    sigma: torch.Tensor
+    beta: torch.Tensor
+
+    @property
+    def alpha_bar(self) -> torch.Tensor:
+        """alpha squared: the share of the data's variance that is left. (train_steps,)"""
+        return self.alpha**2
+
+    @property
+    def snr(self) -> torch.Tensor:
+        """Signal-to-noise ratio (alpha / sigma)^2. (train_steps,)"""
+        return (self.alpha / self.sigma) ** 2
+
+
+def betas(config: ScheduleConfig) -> torch.Tensor:
+    """The variances beta_t that the forward process adds step by step, (train_steps,) float32. Not for flow."""
+    first, last, count = config.beta_start, config.beta_end, config.train_steps
+    if config.kind == "linear":
+        # beta_t = from beta_start to beta_end in equal steps
+        return torch.linspace(first, last, count)
+    if config.kind == "scaled_linear":
+        # sqrt(beta_t) = from sqrt(beta_start) to sqrt(beta_end) in equal steps
+        return torch.linspace(first**0.5, last**0.5, count) ** 2
+
+    # alpha_bar(u) = cos^2((u + 0.008) / 1.008 * pi / 2),   beta_t = 1 - alpha_bar((t + 1) / T) / alpha_bar(t / T)
+    def alpha_bar(u: float) -> float:
+        return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    ratios = [alpha_bar((t + 1) / count) / alpha_bar(t / count) for t in range(count)]
+    return torch.tensor([min(1 - ratio, 0.999) for ratio in ratios], dtype=torch.float32)
+
+
+def table(config: ScheduleConfig) -> Table:
+    """Every level of a model's schedule. Raises ValueError for an unknown kind or a setting out of range."""
+    _check(config)
+    count = config.train_steps
+    if config.kind == "flow":
+        sigma = shifted(torch.arange(1, count + 1, dtype=torch.float32) / count, config.shift)
+        return Table("flow", sigma * count, 1 - sigma, sigma, torch.zeros(count))
+    beta = betas(config)
+    # alpha_bar_t = (1 - beta_1) (1 - beta_2) ... (1 - beta_t)
+    alpha_bar = torch.cumprod(1 - beta, 0)
+    if config.zero_snr:
+        alpha_bar = zero_terminal_snr(alpha_bar)
+        previous = torch.cat([torch.ones(1), alpha_bar[:-1]])
+        beta = 1 - alpha_bar / previous
+    t = torch.arange(count, dtype=torch.float32)
+    return Table(config.kind, t, alpha_bar**0.5, (1 - alpha_bar) ** 0.5, beta)
+
+
+def shifted(sigma: torch.Tensor, shift: float) -> torch.Tensor:
+    """Flow levels moved towards noise, as large pictures need: sigma' = shift sigma / (1 + (shift - 1) sigma)."""
+    return shift * sigma / (1 + (shift - 1) * sigma)
+
+
+def zero_terminal_snr(alpha_bar: torch.Tensor) -> torch.Tensor:
+    """The same table, stretched so that its last level is noise alone (Lin et al. 2023, algorithm 1)."""
+    root = alpha_bar.sqrt()
+    # with a_t = sqrt(alpha_bar_t):   a_t' = (a_t - a_T) a_1 / (a_1 - a_T)
+    stretched = (root - root[-1]) * (root[0] / (root[0] - root[-1]))
+    return stretched**2
+
+
+def schedule(
+    config: ScheduleConfig,
+    steps: int | None = None,
+    *,
+    timesteps: Sequence[float] | None = None,
+    sigmas: Sequence[float] | None = None,
+) -> Schedule:
+    """The levels that a sampler visits, ending clean. Give exactly one of the three.
+
+    steps: how many, at least 1, spaced as config.spacing says.
+    timesteps: the t of each level, falling; a fraction falls between two levels of the table.
+    sigmas: the noise of each level, falling: sigma / alpha, or for flow sigma in 0 … 1. A last 0 may be left out.
+    Raises ValueError for what is out of range, not falling, or cannot be spaced so.
+    """
+    given = [
+        name for name, value in (("steps", steps), ("timesteps", timesteps), ("sigmas", sigmas)) if value is not None
+    ]
+    if len(given) != 1:
+        raise ValueError(f"a schedule takes one of steps, timesteps or sigmas, not {' and '.join(given) or 'none'}")
+    levels = table(config)
+    if timesteps is not None:
+        _check_falling("timesteps", timesteps)
+        top = float(levels.t[-1])
+        if timesteps[0] > top or timesteps[-1] < 0:
+            raise ValueError(f"timesteps must lie in 0 … {top:g}, got {timesteps[0]:g} … {timesteps[-1]:g}")
+        chosen, spacing = [_at(levels, t) for t in timesteps], "timesteps"
+    elif sigmas is not None:
+        kept = [s for i, s in enumerate(sigmas) if s != 0 or i < len(sigmas) - 1]
+        _check_falling("sigmas", kept)
+        if kept[-1] <= 0 or (config.kind == "flow" and kept[0] > 1):
+            raise ValueError(f"sigmas must be above 0{' and at most 1' if config.kind == 'flow' else ''}")
+        chosen, spacing = [_of_noise(levels, s) for s in kept], "sigmas"
+    else:
+        assert steps is not None
+        chosen, spacing = _spaced(levels, config, steps), config.spacing
+    return Schedule((*chosen, CLEAN), config.kind, spacing, 0, len(chosen))
+
+
+def cut(whole: Schedule, start: float = 0.0, end: float = 1.0) -> Schedule:
+    """The part of a schedule between two fractions of its steps, 0 the noisiest and 1 clean.
+
+    A picture noised to the first level of cut(s, 0.4) keeps its rough shape (image to image with strength 0.6);
+    cut(s, 0, 0.8) and cut(s, 0.8) are a base model's and a refiner's part. Fractions are of the uncut schedule.
+    Raises ValueError if no step is left, or if the part lies outside what an earlier cut left.
+    """
+    if not 0 <= start < end <= 1:
+        raise ValueError(f"cut needs 0 <= start < end <= 1, got start {start:g} and end {end:g}")
+    low, high = round(start * whole.total) - whole.first, round(end * whole.total) - whole.first
+    low, high = max(low, 0), min(high, whole.steps)
+    if low >= high:
+        raise ValueError(f"no step is left of {whole.steps} between {start:g} and {end:g}")
+    return replace(whole, levels=whole.levels[low : high + 1], first=whole.first + low)
+
+
+def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
+    count, spacing = config.train_steps, config.spacing
+    if not 1 <= steps <= count:
+        raise ValueError(f"steps must lie in 1 … {count}, got {steps}")
+    if spacing in ("karras", "exponential", "beta"):
+        return [_of_noise(levels, s) for s in _spread(_noise_of(levels), spacing, steps)]
+    if config.kind == "flow":
+        # sigma = 1, (n - 1) / n, ..., 1 / n; linspace ends on the table's least noisy level instead
+        least = {"trailing": 1 / steps, "leading": 1 / steps, "linspace": float(levels.sigma[0])}[spacing]
+        sigma = shifted(torch.linspace(1, least, steps), config.shift)
+        return [_of_noise(levels, float(s)) for s in sigma]
+    if spacing == "trailing":
+        # t = T - 1, T - 1 - T / n, ...: begins at pure noise
+        t = np.round(np.arange(count, 0, -count / steps)) - 1
+    elif spacing == "leading":
+        # t = ..., 2 r, r, 0 with r = T // n, plus an offset: ends at the least noise
+        t = np.arange(steps)[::-1] * (count // steps) + config.steps_offset
+        t = np.minimum(t, count - 1)
+    else:
+        # t = T - 1, ..., 0 in equal steps, fractions kept
+        t = np.linspace(0, count - 1, steps)[::-1] if steps > 1 else np.array([count - 1.0])
+    return [_at(levels, float(value)) for value in t[:steps]]
+
+
+def _noise_of(levels: Table) -> np.ndarray:
+    """What the spacings by noise space evenly: sigma / alpha, or sigma for flow. (train_steps,), rising."""
+    noise = levels.sigma if levels.kind == "flow" else levels.sigma / levels.alpha
+    return noise.double().numpy()
+
+
+def _spread(noise: np.ndarray, spacing: str, steps: int) -> list[float]:
+    least, most = float(noise[0]), float(noise[-1])
+    if not math.isfinite(most):
+        raise ValueError(
+            f"{spacing} spacing needs a largest sigma / alpha, which a zero-SNR table has not: use trailing"
+        )
+    ramp = np.linspace(0, 1, steps)
+    if spacing == "karras":
+        # s = (s_max^(1/7) + u (s_min^(1/7) - s_max^(1/7)))^7
+        return list((most ** (1 / 7) + ramp * (least ** (1 / 7) - most ** (1 / 7))) ** 7)
+    if spacing == "exponential":
+        # log s in equal steps
+        return list(np.exp(np.linspace(math.log(most), math.log(least), steps)))
+    from scipy.stats import beta  # type: ignore[import-untyped]  # only this spacing needs it, and it is slow to import
+
+    # s = s_min + (s_max - s_min) F^-1(1 - u), F the Beta(0.6, 0.6) distribution: dense at both ends (Lee et al. 2024)
+    return list(least + (most - least) * beta.ppf(1 - ramp, 0.6, 0.6))
+
+
+def _at(levels: Table, t: float) -> Level:
+    """The level of timestep t; between two levels of the table the noise is interpolated."""
+    index = np.interp(t, levels.t.double().numpy(), np.arange(len(levels.t)))
+    if index == int(index):
+        i = int(index)
+        return Level(t, float(levels.alpha[i]), float(levels.sigma[i]))
+    noise = _noise_of(levels)
+    low = int(index)
+    return _mix(levels.kind, t, float(noise[low] + (index - low) * (noise[low + 1] - noise[low])))
+
+
+def _of_noise(levels: Table, noise: float) -> Level:
+    """The level of a given sigma / alpha (flow: sigma). Its t is interpolated on the scale of log noise."""
+    if levels.kind == "flow":
+        return _mix("flow", noise * len(levels.t), noise)
+    t = np.interp(math.log(noise), np.log(_noise_of(levels)), levels.t.double().numpy())
+    return _mix(levels.kind, float(t), noise)
+
+
+def _mix(kind: str, t: float, noise: float) -> Level:
+    if kind == "flow":
+        return Level(t, 1 - noise, noise)
+    if math.isinf(noise):
+        return Level(t, 0.0, 1.0)
+    # alpha^2 + sigma^2 = 1 and s = sigma / alpha give alpha = 1 / sqrt(1 + s^2)
+    alpha = 1 / math.sqrt(1 + noise**2)
+    return Level(t, alpha, noise * alpha)
+
+
+def _check(config: ScheduleConfig) -> None:
+    if config.kind not in KINDS:
+        raise ValueError(f'unknown schedule kind "{config.kind}"; known: {", ".join(KINDS)}')
+    if config.spacing not in SPACINGS:
+        raise ValueError(f'unknown spacing "{config.spacing}"; known: {", ".join(SPACINGS)}')
+    if config.train_steps < 1:
+        raise ValueError(f"train_steps must be at least 1, got {config.train_steps}")
+    if config.shift <= 0:
+        raise ValueError(f"shift must be above 0, got {config.shift:g}")
+    if config.shift != 1 and config.kind != "flow":
+        raise ValueError(f"shift moves flow schedules only, not {config.kind}")
+    if config.zero_snr and config.kind == "flow":
+        raise ValueError("a flow schedule ends in pure noise already: zero_snr is for the others")
+    if not 0 < config.beta_start <= config.beta_end < 1:
+        raise ValueError(f"betas need 0 < start <= end < 1, got {config.beta_start:g} and {config.beta_end:g}")
+
+
+def _check_falling(name: str, values: Sequence[float]) -> None:
+    if not values:
+        raise ValueError(f"{name} is empty")
+    for i, (high, low) in enumerate(pairwise(values), 1):
+        if not low < high:
+            raise ValueError(f"{name} must fall: number {i + 1} is {low:g} after {high:g}")
