@@ -188,7 +188,8 @@ class ModelRecipe:
     family: the adapter that knows what the network is fed. source: folder or file. digest: of the weights.
     dtype: float32, bfloat16, float16, or auto. prediction: what the output means.
     space, channels, factor: the latent space; a picture of H x W is a latent of H / factor x W / factor.
-    height, width: the picture size it was made for, in pixels. sampler: what the kind "model" stands for.
+    height, width: the picture size it was made for, in pixels. multiple: what any size must be a multiple of.
+    sampler: what the kind "model" stands for.
     clip: its data lie in -1 … 1, so what it takes for x0 is clipped to that.
     class_names: what a class-conditional model was taught, in the order of its labels.
     """
@@ -204,6 +205,7 @@ class ModelRecipe:
     factor: int = 1
     height: int = 512
     width: int = 512
+    multiple: int = 8
     sampler: str = "ddpm"
     clip: bool = False
     class_names: tuple[str, ...] = ()

@@ -86,8 +86,8 @@ class ResidualBlock(nn.Module):
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)  # (B, outputs, 1, 1) each
         h = self.norm2(h) * (1 + scale) + shift
         h = self.conv2(self.dropout(F.silu(h)))  # (B, outputs, H, W)
-        skip: torch.Tensor = self.skip(x)  # (B, outputs, H, W)
-        return skip + h
+        result: torch.Tensor = self.skip(x) + h  # (B, outputs, H, W)
+        return result
 
 
 class Attention(nn.Module):

@@ -1,0 +1,143 @@
+"""The folder that a pixel-space model is kept in. Reading what it holds imports no tensor library.
+
+    config.json          what the model is: sizes, prediction, schedule, class names, and how it was trained
+    model.safetensors    its weights, the EMA ones
+
+Both are written to a temporary name, synced and renamed, so a folder never holds half a file.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from diffusion.types import ModelRecipe, Prediction, ScheduleConfig, TextEncoderRecipe, VAERecipe
+
+FORMAT = 1
+FAMILY = "pixel"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class PixelConfig:
+    """What config.json holds.
+
+    unet: the fields of `diffusion.unet.UNetConfig`. height, width: of the pictures it learned from, in pixels.
+    training: how it was trained, for people to read.
+    """
+
+    unet: Mapping[str, Any]
+    height: int
+    width: int
+    prediction: Prediction = "v"
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    class_names: tuple[str, ...] = ()
+    sampler: str = "ddim"
+    training: Mapping[str, Any] | None = None
+
+    @property
+    def channels(self) -> int:
+        """C of the pictures."""
+        return int(self.unet["channels"])
+
+    @property
+    def multiple(self) -> int:
+        """What height and width must be multiples of; the same as `diffusion.unet.UNetConfig.multiple`."""
+        return int(self.unet["patch"]) << (len(self.unet["widths"]) - 1)
+
+
+def read_config(folder: Path) -> PixelConfig:
+    """What a model folder holds.
+
+    Raises FileNotFoundError if the folder or one of its files is missing, and ValueError, naming the file, if
+    config.json is damaged, is of another program, or is of a newer format.
+    """
+    path = folder / CONFIG
+    for needed in (path, folder / WEIGHTS):
+        if not needed.is_file():
+            raise FileNotFoundError(f"{needed} is missing: a model folder holds {CONFIG} and {WEIGHTS}")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path}: larger than {MOST_BYTES} bytes, so no model configuration")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as err:
+        raise ValueError(f"{path}: not valid JSON: {err}") from err
+    if not isinstance(value, dict) or value.get("family") != FAMILY:
+        raise ValueError(f'{path}: not a pixel-space model of weft (no "family": "{FAMILY}")')
+    if value.get("format") != FORMAT:
+        raise ValueError(f"{path}: model format {value.get('format')!r}; this version reads format {FORMAT}")
+    return _config(path, value)
+
+
+def write_config(folder: Path, config: PixelConfig) -> None:
+    """Write config.json."""
+    text = json.dumps({"format": FORMAT, "family": FAMILY, **asdict(config)}, indent=1) + "\n"
+    write_atomically(folder / CONFIG, text.encode())
+
+
+def recipes(folder: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
+    """The three recipes of a model folder. Errors as in `read_config`."""
+    config = read_config(folder)
+    source, digest = str(folder), digest_of(folder)
+    model = ModelRecipe(
+        FAMILY,
+        source,
+        digest,
+        prediction=config.prediction,
+        schedule=config.schedule,
+        channels=config.channels,
+        height=config.height,
+        width=config.width,
+        multiple=config.multiple,
+        sampler=config.sampler,
+        clip=True,
+        class_names=config.class_names,
+    )
+    text_encoder = TextEncoderRecipe(FAMILY, source, digest, class_names=config.class_names)
+    return model, text_encoder, VAERecipe(FAMILY, source, digest, channels=config.channels)
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over both files of a model folder, as hexadecimal digits."""
+    both = b"".join(hashlib.file_digest((folder / name).open("rb"), "sha256").digest() for name in (CONFIG, WEIGHTS))
+    return hashlib.sha256(both).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file or none of it, making its folder if need be: a temporary name, synced, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _config(path: Path, value: Mapping[str, Any]) -> PixelConfig:
+    try:
+        config = PixelConfig(
+            unet=dict(value["unet"]),
+            height=int(value["height"]),
+            width=int(value["width"]),
+            prediction=value["prediction"],
+            schedule=ScheduleConfig(**value["schedule"]),
+            class_names=tuple(map(str, value["class_names"])),
+            sampler=str(value["sampler"]),
+            training=value.get("training"),
+        )
+        if config.prediction not in get_args(Prediction) or config.channels not in (1, 3):
+            raise ValueError(f"prediction {config.prediction!r} with {config.channels} channels")
+    except (KeyError, TypeError, ValueError) as err:
+        raise ValueError(f"{path}: damaged: {type(err).__name__} {err}") from err
+    return config

@@ -1,0 +1,72 @@
+"""What a model family knows that nothing else does: how to load it, and what its network wants to be fed.
+
+An adapter per architecture implements `Family` and stands in `FAMILIES`; samplers, guidance and schedules never ask
+which one they run.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from diffusion import pixel
+from diffusion.guidance import Network
+from diffusion.types import (
+    Conditioning,
+    Image,
+    Latent,
+    ModelRecipe,
+    Recipe,
+    TextEncoderRecipe,
+    VAERecipe,
+)
+
+
+class Family(Protocol):
+    """An adapter for one architecture. `module` is always what its own `load` gave."""
+
+    def load(self, recipe: Recipe) -> nn.Module:
+        """The module of a recipe with its weights, on the CPU in float32. ValueError if the file is damaged."""
+        ...
+
+    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
+        """The denoising network as a callable over (x, level, inputs)."""
+        ...
+
+    def unconditional(self, recipe: ModelRecipe, prompts: int) -> Conditioning:
+        """What to feed where nothing was asked for. ValueError if the family has no such thing."""
+        ...
+
+    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, text: str) -> Conditioning:
+        """Text as conditioning. ValueError if it cannot be read."""
+        ...
+
+    def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
+        """A picture as a clean latent: the mean, so that it is pure."""
+        ...
+
+    def decode(self, module: nn.Module, recipe: VAERecipe, samples: torch.Tensor) -> Image:
+        """Latent samples (B, C, H, W) as a picture."""
+        ...
+
+
+FAMILIES: dict[str, Family] = {"pixel": pixel.Pixel()}
+
+
+def family_of(recipe: Recipe) -> Family:
+    """The adapter of a recipe's family. ValueError that lists those known if there is none."""
+    if recipe.family not in FAMILIES:
+        raise ValueError(f'unknown model family "{recipe.family}"; known: {", ".join(FAMILIES)}')
+    return FAMILIES[recipe.family]
+
+
+def empty_latent(recipe: ModelRecipe, width: int | None = None, height: int | None = None, batch: int = 1) -> Latent:
+    """Room for `batch` pictures of a size in pixels, the model's own by default. ValueError for one it cannot make."""
+    width, height = width or recipe.width, height or recipe.height
+    for name, side in (("width", width), ("height", height)):
+        if side < 1 or side % recipe.multiple:
+            raise ValueError(f"{name} must be a multiple of {recipe.multiple}, got {side}")
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
+    shape = (batch, recipe.channels, height // recipe.factor, width // recipe.factor)
+    return Latent(torch.zeros(shape), recipe.space, "empty")
