@@ -1,0 +1,94 @@
+"""Canvas: boxes with typed ports in layers from left to right, joined by wires drawn with box characters.
+
+A wire that passes under another is broken there (─│─); where it branches, the glyph is a junction (┬ ├ ┼).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from engine.views.cells import DOWN, GLYPHS, IDLE, LEFT, RIGHT, UP, Grid, Role, Span, plain, width
+from engine.views.layers import Net
+from engine.views.model import Box, Picture
+from engine.views.plan import Plan, Rect, plan, short
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasView:
+    """The drawing. Rectangles and ports are addressed by node id and by (node id, port name), in cells."""
+
+    lines: tuple[tuple[Span, ...], ...]
+    rects: Mapping[str, Rect]
+    inputs: Mapping[tuple[str, str], tuple[int, int]]
+    outputs: Mapping[tuple[str, str], tuple[int, int]]
+    notes: tuple[Span, ...]
+
+    def text(self) -> str:
+        """The drawing without colour, the notes below it, a newline behind each line."""
+        return plain([*self.lines, *((note,) for note in self.notes)])
+
+
+def canvas(picture: Picture, states: Mapping[str, str] | None = None) -> CanvasView:
+    """Draw a graph as boxes and wires. `states` gives the glyph of a node's state by its id; the default is ○."""
+    laid = plan(picture)
+    grid = Grid()
+    _draw_wires(grid, laid)
+    notes = laid.flow.notes()
+    linked = {(w.target, w.input) for w in laid.flow.wires}
+    feeding = {w.net for w in laid.flow.wires}
+    for box in laid.flow.boxes:
+        _draw_box(grid, laid, box, (states or {}).get(box.id, IDLE), linked, feeding)
+    for wire in (*laid.flow.cyclic, *laid.flow.loose):
+        if at := laid.inputs.get((wire.target, wire.input)):
+            grid.put(*at, Span("⚠", "note", box=wire.target))
+    return CanvasView(
+        tuple(grid.lines()),
+        MappingProxyType(laid.rects),
+        MappingProxyType(laid.inputs),
+        MappingProxyType(laid.outputs),
+        tuple(note for found in notes.values() for note in found),
+    )
+
+
+def _draw_wires(grid: Grid, laid: Plan) -> None:
+    bits: dict[tuple[int, int], dict[Net, int]] = {}
+    for run in laid.runs:
+        for x in range(run.x1, run.x2 + 1) if run.y1 == run.y2 else ():
+            cell = bits.setdefault((x, run.y1), {})
+            cell[run.net] = cell.get(run.net, 0) | (LEFT if x > run.x1 else 0) | (RIGHT if x < run.x2 else 0)
+        for y in range(run.y1, run.y2 + 1) if run.y1 != run.y2 else ():
+            cell = bits.setdefault((run.x1, y), {})
+            cell[run.net] = cell.get(run.net, 0) | (UP if y > run.y1 else 0) | (DOWN if y < run.y2 else 0)
+    for (x, y), cell in bits.items():
+        # Where two nets cross, the vertical one is drawn and the other passes under it.
+        net = next((n for n, found in cell.items() if found & (UP | DOWN)), next(iter(cell)))
+        grid.put(x, y, Span(GLYPHS[cell[net]], "wire", net, laid.flow.kinds[net]))
+
+
+def _draw_box(grid: Grid, laid: Plan, box: Box, state: str, linked: set[tuple[str, str]], feeding: set[Net]) -> None:
+    rect = laid.rects[box.id]
+    right, bottom = rect.x + rect.w - 1, rect.y + rect.h - 1
+
+    def put(x: int, y: int, text: str, role: Role, kind: str = "", net: Net | None = None) -> None:
+        grid.put(x, y, Span(text, role, net, kind, box.id))
+
+    title = short(box.id)
+    put(rect.x, rect.y, "╭─ ", "border")
+    put(rect.x + 3, rect.y, state, "state")
+    put(rect.x + 4, rect.y, f" {title} ", "id")
+    put(rect.x + 6 + width(title), rect.y, "─" * (rect.w - 7 - width(title)) + "╮", "border")
+    for y in range(rect.y + 1, bottom):
+        put(rect.x, y, "│", "border")
+        put(rect.x + 1, y, " " * (rect.w - 2), "blank")
+        put(right, y, "│", "border")
+    put(rect.x, bottom, "╰" + "─" * (rect.w - 2) + "╯", "border")
+    put(rect.x + 2, rect.y + 1, short(box.type), "type")
+    for port in box.inputs:
+        x, y = laid.inputs[box.id, port.name]
+        put(x, y, "●" if (box.id, port.name) in linked else "○", "port", port.kind)
+        put(x + 2, y, short(port.name), "port", port.kind)
+    for port in box.outputs:
+        net = (box.id, port.name)
+        x, y = laid.outputs[net]
+        put(x, y, "●" if net in feeding else "○", "port", port.kind, net)
+        put(x - 1 - width(short(port.name)), y, short(port.name), "port", port.kind, net)
