@@ -1,0 +1,39 @@
+"""The graph engine: reads workflows, checks them, plans, and runs them through a cache. It knows nothing of tensors.
+
+    document, jsontext, source    a file, with the line of everything in it
+    node, spec, values, registry  node classes, what their inputs take, what travels on wires
+    compile, links, params, order a document checked against the node classes -> Workflow
+    bind, sweep                   values for params and seeds -> Graph
+    keys, plan                    what each result depends on; what will run, and why
+    cache/                        results by key
+    executor, context, events     running; what a node sees; what everybody else sees
+    views/                        a graph as text and pictures
+    schema, migrate, diff, paths  editors; older files; comparing; where files may lie
+
+From Python: `from engine import load, run`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.api import Result, load, run
+    from engine.context import Context, Settings
+    from engine.node import Input, Node, Seed
+    from engine.registry import Pack, Registry
+    from engine.sweep import Sweep
+
+_HOME = {
+    "load": "api", "run": "api", "Result": "api", "Context": "context", "Settings": "context", "Input": "node",
+    "Node": "node", "Seed": "node", "Pack": "registry", "Registry": "registry", "Sweep": "sweep",
+}  # fmt: skip
+
+__all__ = ["Context", "Input", "Node", "Pack", "Registry", "Result", "Seed", "Settings", "Sweep", "load", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used: `import engine` alone costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"engine.{_HOME[name]}"), name)

@@ -27,9 +27,7 @@ def compile(document: Document, registry: Registry, targets: Iterable[str] = ())
     return workflow
 
 
-def check(
-    document: Document, registry: Registry, targets: Iterable[str] = ()
-) -> tuple[Workflow | None, list[Problem]]:
+def check(document: Document, registry: Registry, targets: Iterable[str] = ()) -> tuple[Workflow | None, list[Problem]]:
     """(the workflow, or None where it is broken; all problems and warnings, in the order of the file)."""
     targets = tuple(dict.fromkeys(targets))
     problems: list[Problem] = list(document.notes)
@@ -150,7 +148,9 @@ def _type(
     kind = raw.get("type")
     if not isinstance(kind, str):
         what = '"type" is required' if kind is None else f'"type" must be text, not {quoted(kind)}'
-        problems.append(document.problem("E-MISSING" if kind is None else "E-TYPE", what, "such as SaveImage", path=path))
+        problems.append(
+            document.problem("E-MISSING" if kind is None else "E-TYPE", what, "such as SaveImage", path=path)
+        )
         return None
     name, _, version = kind.partition("@")
     cls = registry.get(name)

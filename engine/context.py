@@ -63,8 +63,7 @@ class Context:
     token: CancelToken = field(default_factory=CancelToken)
     scratch_of: Callable[[], Path] | None = None
     seconds_of: Callable[[str], float] = lambda name: 0.0
-    document: Mapping[str, object] = field(default_factory=dict)
-    """The workflow with every param and seed resolved, for the metadata of what is saved."""
+    resolve: Callable[[], Mapping[str, object]] = dict
     _next_preview: float = 0.0
 
     @property
@@ -85,6 +84,11 @@ class Context:
 
             return Path(tempfile.mkdtemp(prefix="weft-"))
         return self.scratch_of()
+
+    @property
+    def document(self) -> Mapping[str, object]:
+        """The workflow with every param and seed resolved: what an image made by it carries."""
+        return self.resolve()
 
     def progress(self, step: int, total: int, message: str = "", preview: bytes = b"") -> None:
         """Say that `step` of `total` is done. Raises Cancelled if the run is to stop."""

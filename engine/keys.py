@@ -10,7 +10,6 @@ index are not in it; literals keep their JSON type, so 1, 1.0, "1" and true are 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from engine.errors import Place, Problem, error
@@ -19,7 +18,6 @@ from engine.spec import Bad
 
 KEY_VERSION = 1
 
-DigestFile = Callable[[Path], str]
 FilesDigest = Callable[[NodeDef, str], list[list[str]]]
 """(node, input) -> [name, sha256] of each file that the input names."""
 
@@ -33,17 +31,18 @@ def keys(graph: Graph, numerics: str, digest_files: FilesDigest) -> dict[str, st
     nodes = graph.nodes
     for name in graph.order:
         node = nodes[name]
-        if node.fragments is None:
+        fragments = node.fragments
+        if fragments is None or fragments[3] != numerics:
             try:
-                node.fragments = _fragments(node, numerics, digest_files)
+                fragments = _fragments(node, numerics, digest_files)
             except Bad as bad:
-                problems.append(bad.problem.at(Place(graph.workflow.document.name, node=name, input=bad.problem.place.input)))
+                where = Place(graph.workflow.document.name, node=name, input=bad.problem.place.input)
+                problems.append(bad.problem.at(where))
                 found[name] = ""
                 continue
-        prefix, parts, suffix, used = node.fragments
-        if used != numerics and node.cls.is_numeric():
-            node.fragments = prefix, parts, suffix, _ = _fragments(node, numerics, digest_files)
-        text = prefix
+            if not any(spec.files for spec in node.cls.inputs.values()):
+                node.fragments = fragments
+        text, parts, suffix, _ = fragments
         for fragment, link in parts:
             text += fragment if link is None else f'{fragment}"{found[link.node]}","{link.output}"]'
         found[name] = blake2b((text + suffix).encode(), digest_size=20).hexdigest()

@@ -27,7 +27,7 @@ from engine.values import Saved, socket_of
 RESERVED = ("type", "about", "cache")
 
 
-def Input(  # noqa: N802 - reads as a declaration, like pydantic's Field
+def Input(
     default: Any = ...,
     *,
     about: str = "",
@@ -50,7 +50,7 @@ def Input(  # noqa: N802 - reads as a declaration, like pydantic's Field
     return field
 
 
-def Seed(default: int | None = None, *, about: str = "random seed; -1 or absent draws one") -> Any:  # noqa: N802
+def Seed(default: int | None = None, *, about: str = "random seed; -1 or absent draws one") -> Any:
     """Declare a seed: 0 … 2^64 - 1. Absent, null or -1 means that weft draws one, shows it and records it."""
     return Field(default, description=about, ge=0, le=2**64 - 1, json_schema_extra={"seed": True})
 
@@ -73,6 +73,8 @@ class Node(BaseModel):
 
     inputs: ClassVar[Mapping[str, InputSpec]]
     outputs: ClassVar[Mapping[str, type]]
+    batches: ClassVar[bool] = False
+    """Whether it has a `run_batch` of its own."""
     seeds: ClassVar[tuple[str, ...]]
     """The inputs that are seeds."""
     single: ClassVar[bool]
@@ -146,6 +148,7 @@ def check_class(cls: type[Node]) -> None:
         except TypeError as why:
             fail(str(why))
     cls.inputs = specs
+    cls.batches = cls.run_batch.__func__ is not Node.run_batch.__func__  # type: ignore[attr-defined]
     cls.seeds = tuple(name for name, spec in specs.items() if spec.seed)
     cls.outputs, cls.single = _outputs(cls, hints["return"], fail)
 
@@ -167,9 +170,9 @@ def _outputs(cls: type[Node], kind: Any, fail: Any) -> tuple[dict[str, type], bo
     return outputs, single
 
 
-def _required(kind: Any) -> type:
+def _required(kind: Any) -> Any:
     """The class behind `T` or `T | None`."""
-    parts = [p for p in typing.get_args(kind) if p is not type(None)]
+    parts: list[type] = [p for p in typing.get_args(kind) if p is not type(None)]
     return parts[0] if parts else kind
 
 

@@ -72,7 +72,7 @@ def cycles(nodes: Mapping[str, NodeDef]) -> list[list[Link]]:
     """One cycle from each knot of nodes that feed each other, as the links along it."""
     import networkx as nx
 
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     for node in nodes.values():
         for link in node.sources:
             if link.node in nodes:

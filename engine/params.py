@@ -25,7 +25,9 @@ def check_params(document: Document, nodes: dict[str, NodeDef]) -> tuple[dict[st
             else:
                 hint = did_you_mean(name, document.params)
                 what = f"param {quoted(name)} is not declared"
-                problems.append(document.problem("E-PARAM", what, hint or f'add it to "params"', path=("nodes", node.id, key)))
+                problems.append(
+                    document.problem("E-PARAM", what, hint or 'add it to "params"', path=("nodes", node.id, key))
+                )
     params = {}
     in_templates = _template_names(nodes)
     whole = len(nodes) == len(document.nodes)
@@ -34,7 +36,9 @@ def check_params(document: Document, nodes: dict[str, NodeDef]) -> tuple[dict[st
         if param is not None:
             params[name] = param
         if whole and not feeds[name] and name not in in_templates:
-            problems.append(document.problem("W-PARAM", f"param {quoted(name)} feeds nothing", path=("params", name), key=True))
+            problems.append(
+                document.problem("W-PARAM", f"param {quoted(name)} feeds nothing", path=("params", name), key=True)
+            )
     return params, problems
 
 
@@ -66,11 +70,13 @@ def _param(
     start = len(problems)
     for key in given:
         if key not in PARAM_KEYS:
-            problems.append(document.problem("E-KEY", f"{quoted(key)} unknown in a param", did_you_mean(key, PARAM_KEYS),
-                                             path=(*path, key), key=True))  # fmt: skip
+            what, hint = f"{quoted(key)} unknown in a param", did_you_mean(key, PARAM_KEYS)
+            problems.append(document.problem("E-KEY", what, hint, path=(*path, key), key=True))
     for key in ("min", "max"):
         if key in given and (isinstance(given[key], bool) or not isinstance(given[key], int | float)):
-            problems.append(document.problem("E-TYPE", f"{key} is {quoted(given[key])}; expected a number", path=(*path, key)))
+            problems.append(
+                document.problem("E-TYPE", f"{key} is {quoted(given[key])}; expected a number", path=(*path, key))
+            )
     if "about" in given and not isinstance(given["about"], str):
         problems.append(document.problem("E-TYPE", '"about" must be text', path=(*path, "about")))
     if len(problems) > start:
@@ -119,7 +125,9 @@ def _merge(name: str, given: dict[str, Any], specs: list[InputSpec], feeds: list
             files=first.files or spec.files,
         )
     low, high = _tighter(first.ge, given.get("min"), max), _tighter(first.le, given.get("max"), min)
-    return replace(first, name=name, default=REQUIRED, ge=low, le=high, about=str(given.get("about", "")) or first.about)
+    return replace(
+        first, name=name, default=REQUIRED, ge=low, le=high, about=str(given.get("about", "")) or first.about
+    )
 
 
 def _tighter(a: float | None, b: float | None, pick: Any) -> float | None:

@@ -18,7 +18,7 @@ from engine.cache.tensors import Damaged, decode, encode
 from engine.errors import Problem
 from engine.jsontext import dump_canonical
 from engine.text import size as size_text
-from engine.values import Packed, Socket, socket_of
+from engine.values import Array, Packed, Socket, socket_of
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -149,7 +149,9 @@ class Cache:
             except (Damaged, OSError, ValueError, KeyError, TypeError) as why:
                 self.counts.damaged += 1
                 self.counts.misses += 1
-                self.warn(Problem("W-CACHE", f"a cached result of {cls.__name__} is damaged: {why}", "it is made again"))
+                self.warn(
+                    Problem("W-CACHE", f"a cached result of {cls.__name__} is damaged: {why}", "it is made again")
+                )
                 self.forget([key])
                 return None
         self.counts.hits += 1
@@ -257,6 +259,18 @@ class Cache:
                 index.set_file_digest(name, stamp, digest)
         return digest
 
+    def remember(self, graph: str, nodes: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Keep (node id, key, inputs) of the last run of a graph."""
+        with self._guard() as index:
+            if index is not None:
+                index.set_latest(graph, nodes)
+
+    def latest(self, graph: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """node id -> (key, inputs) of the last run of a graph."""
+        with self._guard() as index:
+            return index.latest(graph) if index is not None else {}
+        return {}
+
     def close(self) -> None:
         """Write what waits and close."""
         self.flush()
@@ -275,9 +289,14 @@ class Cache:
         if stored.kind == "NONE":
             return None
         socket = _socket(annotation)
-        if socket.name != stored.kind or socket.unpack is None or self.blobs is None and (stored.blob or stored.files):
+        if (
+            socket.name != stored.kind
+            or socket.unpack is None
+            or (self.blobs is None and (stored.blob or stored.files))
+        ):
             raise Damaged(f"holds {stored.kind}, not {socket.name}")
-        arrays, meta = {}, stored.meta
+        arrays: Mapping[str, Array] = {}
+        meta = stored.meta
         if stored.blob:
             data = self.blobs.get(stored.blob) if self.blobs else None
             if data is None:

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 
 from blake3 import blake3
@@ -120,13 +121,13 @@ class Blobs:
         return count
 
     @contextlib.contextmanager
-    def _new(self, target: Path) -> Iterator[contextlib.ExitStack]:
+    def _new(self, target: Path) -> Iterator[FileIO]:
         temporary = self.root / "tmp" / f"{os.getpid()}-{next(_counter)}-{target.name[:16]}"
         self._folder(temporary.parent)
         self._folder(target.parent)
         try:
             with open(temporary, "xb", buffering=0) as file:
-                yield file  # type: ignore[misc]
+                yield file
                 os.fsync(file.fileno())
             os.replace(temporary, target)
         except BaseException:

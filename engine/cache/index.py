@@ -15,7 +15,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, type TEXT, inputs TEXT, outputs TEXT, digest TEXT,
     bytes INTEGER, seconds REAL, used INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refs (blob TEXT, key TEXT, bytes INTEGER, PRIMARY KEY (blob, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latest (graph TEXT, node TEXT, key TEXT, inputs TEXT, PRIMARY KEY (graph, node)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS latest (graph TEXT, node TEXT, key TEXT, inputs TEXT,
+    PRIMARY KEY (graph, node)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stat TEXT, sha256 TEXT) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_use ON entries (used);
 """
@@ -141,7 +142,9 @@ class Index:
     def total(self) -> int:
         """Bytes of all entries; a blob that several share counts once."""
         (inline,) = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM entries").fetchone()
-        (blobs,) = self._db.execute("SELECT coalesce(sum(b), 0) FROM (SELECT max(bytes) b FROM refs GROUP BY blob)").fetchone()
+        (blobs,) = self._db.execute(
+            "SELECT coalesce(sum(b), 0) FROM (SELECT max(bytes) b FROM refs GROUP BY blob)"
+        ).fetchone()
         (counted,) = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM refs").fetchone()
         return int(inline - counted + blobs)
 

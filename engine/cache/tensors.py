@@ -1,4 +1,4 @@
-"""The safetensors layout, written and read strictly: eight bytes of length, a JSON header, then the bytes of each array.
+"""The safetensors layout, written and read strictly: eight bytes of length, a JSON header, then each array's bytes.
 
 Nothing in such a file can run code. The reader accepts only what is consistent from end to end, because these files
 come from strangers: https://huggingface.co/docs/safetensors describes the layout.
@@ -46,7 +46,9 @@ def decode(data: Buffer) -> tuple[dict[str, Array], dict[str, str]]:
     """(arrays by name, metadata) of a whole file in memory; the arrays are views of it. Raises Damaged."""
     view = memoryview(data)
     header, start = parse_header(bytes(view[:8]), view[8:], len(view))
-    arrays = {name: Array(dtype, shape, view[start + a : start + b]) for name, (dtype, shape, a, b) in header[0].items()}
+    arrays = {
+        name: Array(dtype, shape, view[start + a : start + b]) for name, (dtype, shape, a, b) in header[0].items()
+    }
     return arrays, header[1]
 
 

@@ -1,0 +1,203 @@
+"""What a run will do and why, known before anything loads.
+
+The variants of a sweep become one list of tasks. Nodes with equal keys are one task, whichever variants they are in:
+that is how shared work is done once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.cache import Cache
+from engine.context import Settings
+from engine.errors import Place, Problem, WeftError
+from engine.graph import Graph, Link, NodeDef
+from engine.keys import inputs_json, keys
+from engine.spec import Bad
+from engine.text import quoted
+
+Status = Literal["run", "cached", "unneeded"]
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One piece of work: a node of one variant, and of every other in which it has the same key.
+
+    id: the key; for an effect, and where the cache is off for the node, the variant and node id with it.
+    """
+
+    id: str
+    key: str
+    node: NodeDef
+    variant: int
+    places: list[tuple[int, str]] = field(default_factory=list)
+    """Every (variant, node id) that this task stands for."""
+    sources: dict[Link, str] = field(default_factory=dict)
+    """The task behind each link."""
+    status: Status = "unneeded"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The tasks of a run in running order."""
+
+    graphs: Sequence[Graph]
+    tasks: Mapping[str, Task]
+    targets: tuple[tuple[int, str], ...]
+    """(variant, task id) of everything that the run is for."""
+    digest_files: "FilesOfNodes"
+
+    def count(self, status: Status) -> int:
+        """How many tasks have this status."""
+        return sum(task.status == status for task in self.tasks.values())
+
+
+def make_plan(graphs: Sequence[Graph], cache: Cache, settings: Settings, have: Iterable[str] = ()) -> Plan:
+    """The plan for these variants. `have`: keys whose results the caller already holds.
+
+    Raises the problems of files that nodes name and that are not there.
+    """
+    tasks: dict[str, Task] = {}
+    targets: list[tuple[int, str]] = []
+    digest = FilesOfNodes(cache, settings)
+    prepared = [keys(graph, settings.numerics, digest) for graph in graphs]
+    for start in range(0, len(graphs), max(1, settings.batch)):
+        chunk = range(start, min(start + max(1, settings.batch), len(graphs)))
+        _add_tasks(graphs, prepared, chunk, tasks, targets)
+    available = cache.known(t.key for t in tasks.values() if not t.node.cls.effect) if settings.use_cache else set()
+    available.update(have)
+    wanted = {task for _, task in targets}
+    for task in reversed(tasks.values()):
+        effect = task.node.cls.effect
+        if task.id not in wanted and not effect:
+            task.status = "cached" if task.key in available and task.node.cache else "unneeded"
+        elif not effect and task.key in available and task.node.cache:
+            task.status = "cached"
+        else:
+            task.status = "run"
+            wanted.update(task.sources.values())
+    return Plan(graphs, tasks, tuple(targets), digest)
+
+
+def _add_tasks(
+    graphs: Sequence[Graph],
+    prepared: Sequence[Mapping[str, str]],
+    chunk: Iterable[int],
+    tasks: dict[str, Task],
+    targets: list[tuple[int, str]],
+) -> None:
+    """The tasks of a few variants, node by node, so that equal nodes of several variants stand side by side."""
+    ids: dict[int, dict[str, str]] = {variant: {} for variant in chunk}
+    order = graphs[next(iter(ids))].order
+    for name in order:
+        for variant, known in ids.items():
+            node = graphs[variant].nodes[name]
+            key = prepared[variant][name]
+            task_id = f"{variant}.{name} {key}" if node.cls.effect or not node.cache else key
+            task = tasks.get(task_id)
+            if task is None:
+                task = Task(task_id, key, node, variant)
+                task.sources = {link: known[link.node] for link in node.sources}
+                tasks[task_id] = task
+            task.places.append((variant, name))
+            known[name] = task_id
+    for variant, known in ids.items():
+        targets.extend((variant, known[target]) for target in graphs[variant].workflow.targets)
+
+
+class FilesOfNodes:
+    """Finds and digests the files that literals name; each once a plan."""
+
+    def __init__(self, cache: Cache, settings: Settings) -> None:
+        self._cache = cache
+        self._settings = settings
+        self._known: dict[tuple[str, str, str], list[list[str]]] = {}
+
+    def __call__(self, node: NodeDef, name: str) -> list[list[str]]:
+        """[name, sha256] of each file behind an input; raises Bad if one is missing or may not be read."""
+        value = node.literals[name]
+        spec = node.cls.inputs[name]
+        assert spec.files is not None
+        known = self._known.get((node.id, name, value))
+        if known is not None:
+            return known
+        settings = self._settings
+        anywhere = (node.id, name) in settings.open_paths
+        try:
+            paths = spec.files(value, settings.folder, ("/",) if anywhere else settings.allowed)  # type: ignore[arg-type]
+            found = [[path.name, self._cache.sha256(path)] for path in paths]
+        except WeftError as why:
+            raise Bad(_at_input(why.problems[0], name)) from why
+        except OSError as why:
+            raise Bad(_at_input(Problem("E-NOTFOUND", f"cannot read: {why.strerror}", exit_code=3), name)) from why
+        self._known[node.id, name, value] = found
+        return found
+
+
+def _at_input(problem: Problem, name: str) -> Problem:
+    return problem.at(Place(input=name))
+
+
+def explain(plan: Plan, cache: Cache, settings: Settings, graph_id: str) -> dict[tuple[int, str], str]:
+    """For every (variant, node) of the plan, in words, why it will run or need not."""
+    latest = cache.latest(graph_id)
+    digest = plan.digest_files
+    known = {variant: keys(graph, settings.numerics, digest) for variant, graph in enumerate(plan.graphs)}
+    reasons: dict[tuple[int, str], str] = {}
+    for task in plan.tasks.values():
+        for variant, name in task.places:
+            reasons[variant, name] = _reason(task, name, known[variant], latest.get(name), settings, digest)
+    return reasons
+
+
+def _reason(
+    task: Task, name: str, known: Mapping[str, str], last: Any, settings: Settings, digest: FilesOfNodes
+) -> str:
+    node = task.node
+    if task.status == "unneeded":
+        return "nothing that runs needs it"
+    if task.status == "cached":
+        return "cached"
+    if node.cls.effect:
+        return "writes files"
+    if not settings.use_cache:
+        return "the cache is off"
+    if not node.cache:
+        return 'the file says "cache": false'
+    if not node.cls.is_stored():
+        return "quick to make; not kept on disk"
+    if last is None:
+        return "not run before"
+    key, before = last
+    if key == task.key:
+        return "its result is no longer in the cache"
+    changes = changed(before, inputs_json(node, known, digest))
+    return "; ".join(changes) if changes else "weft, torch or the device changed"
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two sets of inputs as `inputs_json` writes them, in words: "scale was 6.0, is 7.0"."""
+    found = []
+    for name, now in after.items():
+        was = before.get(name)
+        if was is None:
+            found.append(f"{name} is new")
+        elif was[0] == "v" and now[0] == "v":
+            if repr(was[1]) != repr(now[1]):
+                found.append(f"{name} was {quoted(was[1])}, is {quoted(now[1])}")
+        elif was[0] == "k" and now[0] == "k":
+            if was[1:3] != now[1:3]:
+                other = "" if was[3:] == now[3:] else f", was {was[3]}"
+                found.append(f"{name} comes from {now[3]}, which changed{other}")
+        elif was[0] == "f" and now[0] == "f":
+            if was[1] != now[1]:
+                same = was[2:] == now[2:]
+                found.append(
+                    f"{name}: the content of {quoted(now[2])} changed"
+                    if same
+                    else f"{name} was {quoted(was[2])}, is {quoted(now[2])}"
+                )
+        elif was[:1] != now[:1] or was[1] != now[1]:
+            found.append(f"{name} changed")
+    found += [f"{name} is gone" for name in before if name not in after]
+    return found
