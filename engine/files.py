@@ -35,7 +35,7 @@ def claim(path: Path) -> tuple[Path, BinaryIO]:
         while True:
             with contextlib.suppress(FileExistsError):
                 return candidate, open(os.open(candidate, _EXCLUSIVE, 0o666), "wb")
-            number = _highest(path) + 1 if number == _TRIES else number + 1
+            number = (max(number, _highest(path)) if number == _TRIES else number) + 1
             candidate = _numbered(path, number)
     except OSError as cause:
         raise error(_not_written(path, cause, 0)) from None

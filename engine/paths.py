@@ -87,7 +87,7 @@ def resolve_output(value: str, out: Path) -> Path:
 def safe_name(name: str) -> str:
     """A file name like `name` that every system can hold."""
     name = "".join("_" if _is_hidden(c) or c in "/\\" else c for c in unicodedata.normalize("NFC", name))
-    name = _FORBIDDEN.sub("_", name).strip(" ").rstrip(". ").lstrip("-")
+    name = _FORBIDDEN.sub("_", name).rstrip(". ").lstrip("-~ ")
     if _is_device(name):
         name = f"_{name}"
     stem, dot, suffix = name.rpartition(".")
