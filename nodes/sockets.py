@@ -1,0 +1,140 @@
+"""The wire types: which values of diffusion/ travel between nodes, under what names, and how they become bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffusion import types
+from engine.values import Array, Packed, Socket, register
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+_NUMPY = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16", "int32": "I32", "uint32": "U32",
+    "int64": "I64", "uint64": "U64", "float16": "F16", "float32": "F32", "float64": "F64",
+}  # fmt: skip
+_FROM = {name: dtype for dtype, name in _NUMPY.items()}
+
+
+def from_numpy(array: "np.ndarray") -> Array:
+    """A numpy array as bytes."""
+    import numpy as np
+
+    solid = np.ascontiguousarray(array)
+    return Array(_NUMPY[solid.dtype.name], array.shape, solid.data if solid.size else b"")
+
+
+def to_numpy(array: Array) -> "np.ndarray":
+    """The numpy array of these bytes; it cannot be written to, as no input of a node may."""
+    import numpy as np
+
+    return np.frombuffer(bytes(array.data) if not array.data else array.data, _FROM[array.dtype]).reshape(array.shape)
+
+
+def from_torch(tensor: "torch.Tensor") -> Array:
+    """A tensor as bytes, from whatever device. bfloat16, which numpy lacks, by its bits."""
+    import torch
+
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        return Array("BF16", tuple(tensor.shape), from_numpy(tensor.view(torch.int16).numpy()).data)
+    return from_numpy(tensor.numpy())
+
+
+def to_torch(array: Array) -> "torch.Tensor":
+    """The tensor of these bytes, on the CPU."""
+    import torch
+
+    if array.dtype == "BF16":
+        return torch.from_numpy(to_numpy(Array("I16", array.shape, array.data)).copy()).view(torch.bfloat16)
+    return torch.from_numpy(to_numpy(array).copy())
+
+
+def _pack_latent(latent: types.Latent) -> Packed:
+    level = latent.level
+    meta: dict[str, Any] = {"space": latent.space, "state": latent.state}
+    meta["level"] = [level.t, level.alpha, level.sigma] if level else None
+    arrays = {"samples": from_torch(latent.samples)}
+    if latent.mask is not None:
+        arrays["mask"] = from_torch(latent.mask)
+    return Packed(meta, arrays)
+
+
+def _unpack_latent(packed: Packed) -> types.Latent:
+    meta: Any = packed.meta
+    mask = to_torch(packed.arrays["mask"]) if "mask" in packed.arrays else None
+    level = types.Level(*meta["level"]) if meta["level"] else None
+    return types.Latent(to_torch(packed.arrays["samples"]), meta["space"], meta["state"], level, mask)
+
+
+def _pack_conditioning(value: types.Conditioning) -> Packed:
+    return Packed({"text": value.text}, {name: from_torch(t) for name, t in value.tensors.items()})
+
+
+def _unpack_conditioning(packed: Packed) -> types.Conditioning:
+    meta: Any = packed.meta
+    return types.Conditioning({name: to_torch(a) for name, a in packed.arrays.items()}, meta["text"])
+
+
+def _pack_dataset(value: types.Dataset) -> Packed:
+    arrays = {"images": from_numpy(value.images)}
+    if value.labels is not None:
+        arrays["labels"] = from_numpy(value.labels)
+    meta = {"captions": list(value.captions), "class_names": list(value.class_names), "name": value.name}
+    return Packed(meta, arrays)
+
+
+def _unpack_dataset(packed: Packed) -> types.Dataset:
+    meta: Any = packed.meta
+    labels = to_numpy(packed.arrays["labels"]) if "labels" in packed.arrays else None
+    images = to_numpy(packed.arrays["images"])
+    return types.Dataset(images, labels, tuple(meta["captions"]), tuple(meta["class_names"]), meta["name"])
+
+
+def _pack_recipe(recipe: types.Recipe) -> Packed:
+    """A recipe whose model lies in a folder: the cache takes the folder's files over. The path itself is no content."""
+    folder = Path(recipe.source)
+    files = {p.name: p for p in sorted(folder.iterdir()) if p.is_file()} if folder.is_dir() else {}
+    return Packed({**types.to_json(recipe), "source": ""}, {}, files)
+
+
+def _unpack_recipe(packed: Packed) -> types.Recipe:
+    meta: Any = packed.meta
+    folder = next(iter(packed.files.values())).parent if packed.files else ""
+    return types.from_json({**meta, "source": str(folder)})
+
+
+def _packers(name: str, make: Callable[[Any], Any]) -> dict[str, Callable[[Any], Any]]:
+    """pack and unpack of a value that is one numpy array."""
+    return {
+        "pack": lambda value: Packed({}, {name: from_numpy(getattr(value, name))}),
+        "unpack": lambda packed: make(to_numpy(packed.arrays[name])),
+    }
+
+
+register(Socket(types.ModelRecipe, "MODEL", _pack_recipe, _unpack_recipe, resident=True))
+register(Socket(types.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, resident=True))
+register(Socket(types.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, resident=True))
+register(Socket(types.Latent, "LATENT", _pack_latent, _unpack_latent, numeric=True))
+register(Socket(types.Conditioning, "CONDITIONING", _pack_conditioning, _unpack_conditioning, numeric=True))
+register(Socket(types.Image, "IMAGE", **_packers("pixels", types.Image), numeric=True))
+register(Socket(types.Mask, "MASK", **_packers("values", types.Mask), numeric=True))
+register(Socket(types.Dataset, "DATASET", _pack_dataset, _unpack_dataset))
+register(Socket(types.Schedule, "SCHEDULE"))
+register(Socket(types.Sampler, "SAMPLER"))
+register(Socket(types.Noise, "NOISE"))
+register(Socket(types.Guider, "GUIDER"))
+
+Model = types.ModelRecipe
+TextEncoder = types.TextEncoderRecipe
+VAE = types.VAERecipe
+Latent = types.Latent
+Conditioning = types.Conditioning
+Image = types.Image
+Mask = types.Mask
+Dataset = types.Dataset
+Schedule = types.Schedule
+Noise = types.Noise
+Guider = types.Guider
