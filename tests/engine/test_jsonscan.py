@@ -162,6 +162,13 @@ ERRORS: dict[str, tuple[str, list[str]]] = {
         '{"nodes": {"5": {"seed": 1, "seed": 2}}}',
         ['E-DUPKEY wf.json:1:29 5.seed: "seed" stands twice, first at 1:18; keep one'],
     ),
+    "b12_key_in_other_quotes": (
+        """{"a": 1, 'a': 2}""",
+        [
+            'E-JSON wf.json:1:10: key in \' quotes; JSON takes "double quotes" only',
+            'E-DUPKEY wf.json:1:10: "a" stands twice, first at 1:2; keep one',
+        ],
+    ),
     "b13_node_twice": (
         '{"nodes": {\n  "5": {},\n  "6": {},\n  "5": {}}}',
         ['E-DUPKEY wf.json:4:3: node "5" defined at 2:3 and 4:3; rename one, or remove it'],

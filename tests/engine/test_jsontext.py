@@ -59,6 +59,12 @@ def test_locate(path: JsonPath, key: bool, place: tuple[int, int]) -> None:
     assert read(WORKFLOW).locate(path, key) == place
 
 
+def test_locate_without_spaces() -> None:
+    found = read('{"a":[1,2,[3]],"b":{"c":4,"d":5}}')
+    places = {path: found.locate(path)[1] for path in [("a", 1), ("a", 2, 0), ("b", "c"), ("b", "d")]}
+    assert places == {("a", 1): 9, ("a", 2, 0): 12, ("b", "c"): 25, ("b", "d"): 31}
+
+
 def test_excerpt_of_a_place_asked_for_in_any_order() -> None:
     found = read(WORKFLOW)
     assert found.excerpt(5, 26) == '      "é": {"type": "Y",   "seed" : 7}\n' + " " * 27 + "^"
