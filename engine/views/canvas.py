@@ -51,18 +51,21 @@ def canvas(picture: Picture, states: Mapping[str, str] | None = None) -> CanvasV
 
 
 def _draw_wires(grid: Grid, laid: Plan) -> None:
-    bits: dict[tuple[int, int], dict[Net, int]] = {}
+    cells: dict[tuple[int, int], tuple[int, Net]] = {}
     for run in laid.runs:
         for x in range(run.x1, run.x2 + 1) if run.y1 == run.y2 else ():
-            cell = bits.setdefault((x, run.y1), {})
-            cell[run.net] = cell.get(run.net, 0) | (LEFT if x > run.x1 else 0) | (RIGHT if x < run.x2 else 0)
+            bits = (LEFT if x > run.x1 else 0) | (RIGHT if x < run.x2 else 0)
+            found, net = cells.get((x, run.y1), (0, run.net))
+            # Where two nets cross, the vertical one is drawn and the other passes under it.
+            if net == run.net or not found & (UP | DOWN):
+                cells[x, run.y1] = (found | bits, net)
         for y in range(run.y1, run.y2 + 1) if run.y1 != run.y2 else ():
-            cell = bits.setdefault((run.x1, y), {})
-            cell[run.net] = cell.get(run.net, 0) | (UP if y > run.y1 else 0) | (DOWN if y < run.y2 else 0)
-    for (x, y), cell in bits.items():
-        # Where two nets cross, the vertical one is drawn and the other passes under it.
-        net = next((n for n, found in cell.items() if found & (UP | DOWN)), next(iter(cell)))
-        grid.put(x, y, Span(GLYPHS[cell[net]], "wire", net, laid.flow.kinds[net]))
+            bits = (UP if y > run.y1 else 0) | (DOWN if y < run.y2 else 0)
+            found, net = cells.get((run.x1, y), (0, run.net))
+            cells[run.x1, y] = (found | bits if net == run.net else bits, run.net)
+    look = {net: [Span(glyph, "wire", net, kind) for glyph in GLYPHS] for net, kind in laid.flow.kinds.items()}
+    for (x, y), (bits, net) in cells.items():
+        grid.put(x, y, look[net][bits])
 
 
 def _draw_box(grid: Grid, laid: Plan, box: Box, state: str, linked: set[tuple[str, str]], feeding: set[Net]) -> None:

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
@@ -32,6 +32,10 @@ class Span:
     kind: str = ""
     box: str = ""
 
+    def reading(self, text: str) -> "Span":
+        """Another text in the same look."""
+        return Span(text, self.role, self.net, self.kind, self.box)
+
 
 def width(text: str) -> int:
     """How many columns a terminal gives to `text`: two for wide characters, none for combining marks."""
@@ -60,11 +64,11 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
             texts.append(span.text)
             continue
         if len(texts) > 1:
-            line[-1] = replace(line[-1], text="".join(texts))
+            line[-1] = line[-1].reading("".join(texts))
         line.append(span)
         texts = [span.text]
     if len(texts) > 1:
-        line[-1] = replace(line[-1], text="".join(texts))
+        line[-1] = line[-1].reading("".join(texts))
     return tuple(line)
 
 
@@ -88,6 +92,9 @@ class Grid:
         row = self._rows.setdefault(y, {})
         if span.text.isascii():
             row.update(zip(range(x, x + len(span.text)), ((char, span) for char in span.text), strict=True))
+            return
+        if span.text in _NARROW:
+            row[x] = (span.text, span)
             return
         last = x
         for char in span.text:
@@ -119,7 +126,7 @@ class Grid:
                     line.append(span)
                     texts.append(char)
                 column = x + 1
-            yield tuple(replace(span, text=text) for span, text in zip(line, texts, strict=True))
+            yield tuple(span.reading(text) for span, text in zip(line, texts, strict=True))
 
 
 _BLANK = Span("")

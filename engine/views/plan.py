@@ -84,8 +84,10 @@ def plan(picture: Picture) -> Plan:
         end = right + 1 + 2 * MARGIN + max(step * (columns - 1) + 1, 1)
         tracked = {track.net for track in found}
         runs += [Run(net, right, start, end, start) for net, (start, _) in pins.items() if net not in tracked]
-        for net in tracked:
-            runs += _runs([t for t in found if t.net == net], right, right + 1 + MARGIN, step, end)
+        seconds = {track.following for track in found}
+        for track in found:
+            if track not in seconds:
+                runs += _runs(track, right, right + 1 + MARGIN, step, end)
         for net, (start, ends) in pins.items():
             hops.setdefault(net, []).extend((right, start, end, row) for row in dict.fromkeys(ends))
         x = end
@@ -101,16 +103,16 @@ def _pins(layer: list[Vertex]) -> dict[Net, tuple[int, list[int]]]:
     return pins
 
 
-def _runs(pieces: list[Track], left: int, first: int, step: int, right: int) -> Iterator[Run]:
-    """One net's runs in a gap between the columns `left` and `right`; a dogleg's pieces follow one another."""
-    for i, piece in enumerate(pieces):
-        column = first + step * piece.column
-        following = first + step * pieces[i + 1].column if i + 1 < len(pieces) else right
-        yield Run(piece.net, left, piece.start, column, piece.start)
-        yield Run(piece.net, column, piece.top, column, piece.bottom)
-        for row in piece.ends:
-            yield Run(piece.net, column, row, following, row)
-        left = following
+def _runs(track: Track, left: int, first: int, step: int, right: int) -> Iterator[Run]:
+    """One net's runs in a gap between the columns `left` and `right`; `first` is the column of track 0."""
+    column = first + step * track.column
+    end = first + step * track.following.column if track.following else right
+    yield Run(track.net, left, track.start, column, track.start)
+    yield Run(track.net, column, track.top, column, track.bottom)
+    for row in track.ends:
+        yield Run(track.net, column, row, end, row)
+    if track.following:
+        yield from _runs(track.following, column, first, step, right)
 
 
 def _box_width(box: Box) -> int:

@@ -124,23 +124,22 @@ def _lanes(
     line: Mapping[int, tuple[int, tuple[str, str]]], count: int, kinds: Mapping[tuple[str, str], str]
 ) -> tuple[Span, ...]:
     """One row's lanes, two columns each. The line to the node has a colour only while it carries a single value."""
-    carried: list[tuple[str, str]] = []
     spans = []
+    filler = Span("  ")
+    carried = 0
     for lane in range(count):
-        bits, net = line.get(lane, (0, None))
-        if net is None:
-            spans.append(_span(GLYPHS[LEFT | RIGHT if carried else 0], carried, kinds))
+        if lane not in line:
+            spans.append(filler)
+            continue
+        bits, net = line[lane]
+        own = Span("", "wire", net, kinds[net])
+        if bits & RIGHT:
+            glyph = GLYPHS[bits | LEFT if carried else bits]
+            carried += 1
+            filler = own.reading("──") if carried == 1 else Span("──", "wire")
+            spans += [own.reading(glyph), filler.reading("─")]
+        elif carried:
+            spans += [own.reading(GLYPHS[bits]), filler.reading("─")]
         else:
-            if bits & RIGHT and carried:
-                bits |= LEFT
-            spans.append(_span(GLYPHS[bits], [net], kinds))
-            if bits & RIGHT:
-                carried.append(net)
-        spans.append(_span(GLYPHS[LEFT | RIGHT if carried else 0], carried, kinds))
+            spans.append(own.reading(GLYPHS[bits] + " "))
     return merged(spans)
-
-
-def _span(text: str, nets: list[tuple[str, str]], kinds: Mapping[tuple[str, str], str]) -> Span:
-    if not nets:
-        return Span(text)
-    return Span(text, "wire", nets[0], kinds[nets[0]]) if len(nets) == 1 else Span(text, "wire")

@@ -27,6 +27,8 @@ class Track:
     column: int = 0
     after: set["Track"] = field(default_factory=set)
     """Tracks that must be left of this one."""
+    following: "Track | None" = None
+    """The second piece of a dogleg, which comes in at the row where this one leaves."""
 
     @property
     def top(self) -> int:
@@ -57,8 +59,9 @@ def tracks(pins: Iterable[tuple[Net, int, Sequence[int]]], rows: int) -> tuple[l
         middle = (track.top + track.bottom) // 2
         row = min((r for r in range(rows + len(taken) + 1) if r not in taken), key=lambda r: (abs(r - middle), r))
         taken.add(row)
-        found.append(Track(track.net, row, track.ends))
+        track.following = Track(track.net, row, track.ends)
         track.ends = [row]
+        found.append(track.following)
         _demand(found)
     return found, _pack(_arranged(found))
 
@@ -67,13 +70,10 @@ def _demand(found: Sequence[Track]) -> None:
     """Fill in `after`: who comes in at a row stands left of who leaves there."""
     entering = {track.start: track for track in found}
     for track in found:
-        track.after = {entering[row] for row in track.ends if row in entering} - {track}
-    # Both pieces of a dogleg meet on its row: there the one that leaves comes first.
+        track.after = {entering[row] for row in track.ends if row in entering and not track.following} - {track}
     for track in found:
-        for other in list(track.after):
-            if other.net == track.net:
-                track.after.discard(other)
-                other.after.add(track)
+        if track.following:
+            track.following.after.add(track)
 
 
 def _circle(found: Sequence[Track]) -> list[Track]:
