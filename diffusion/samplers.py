@@ -49,20 +49,21 @@ def first_order(run: Run, x: torch.Tensor) -> torch.Tensor:
 
 
 def heun(run: Run, x: torch.Tensor) -> torch.Tensor:
-    """Heun's method on the probability-flow ODE: a trial step, then one with the mean slope (Karras et al. 2022).
+    """Heun's method on the probability-flow ODE: a trial step, then one with the mean of both slopes.
 
-    In y = x / alpha over s = sigma / alpha the ODE is dy/ds = eps. The last step, and one from alpha = 0 where y has no
-    value, stay first order.
+    Karras et al. 2022 (algorithm 1) solve for x / alpha, whose slope is eps. Solved here for y = x / sigma over
+    r = alpha / sigma, whose slope is x0: dy/dr = x0. It is the same ODE, and stays finite where alpha is 0.
+    The last step is first order.
     """
     for i, (here, there) in enumerate(pairwise(run.levels)):
         x0, eps = run.denoise(x, here)
-        trial = step(x0, eps, here, there)
-        if there.sigma > 0 and here.alpha > 0:
-            x0, slope = run.denoise(trial, there)
-            # y' = y + (s' - s) (eps + eps_trial) / 2, times alpha'
-            ratio = there.alpha / here.alpha
-            trial = ratio * x + (there.sigma - ratio * here.sigma) * 0.5 * (eps + slope)
-        x = run.after(i, trial, x0)
+        moved = step(x0, eps, here, there)
+        if there.sigma > 0:
+            after, _ = run.denoise(moved, there)
+            # y' = y + (r' - r) (x0 + x0_trial) / 2, times sigma'
+            ratio = there.sigma / here.sigma
+            moved = ratio * x + (there.alpha - ratio * here.alpha) * 0.5 * (x0 + after)
+        x = run.after(i, moved, x0)
     return x
 
 
