@@ -1,0 +1,146 @@
+"""Pictures: reading, writing, and setting them side by side."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.context import Context
+from engine.errors import Problem, error
+from engine.inputs import one_file
+from engine.node import Input, Node
+from engine.values import Saved, SavedFile
+from nodes.draw import grid, to_pictures, to_pixels
+from nodes.output import save_bytes
+from nodes.sockets import Image, Mask
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+PIXEL_LIMIT = 64_000_000
+_FORMATS = {".png": ("PNG", "image/png"), ".webp": ("WEBP", "image/webp"), ".jpg": ("JPEG", "image/jpeg"),
+            ".jpeg": ("JPEG", "image/jpeg")}  # fmt: skip
+
+
+class Loaded(NamedTuple):
+    """A picture and its mask."""
+
+    image: Image
+    mask: Mask
+
+
+class LoadImage(Node):
+    """A picture from a PNG, JPEG or WebP file in [0, 1], and a mask: 1 - alpha, or 0 where it has no alpha."""
+
+    version = 1
+    cached = False
+    path: str = Input(about="a file beside the workflow", files=one_file)
+
+    def run(self, ctx: Context) -> Loaded:
+        import numpy as np
+        from PIL import ImageOps
+
+        (path,) = one_file(self.path, ctx.settings.folder, ctx.settings.allowed)
+        picture = ImageOps.exif_transpose(open_picture(path))
+        alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+        pixels = to_pixels([picture.convert("L" if picture.mode in ("1", "L", "I;16") else "RGB")])
+        holes = np.zeros(pixels.shape[:3], np.float32)
+        return Loaded(Image(pixels), Mask(1 - np.asarray(alpha, np.float32)[None] / 255 if alpha else holes))
+
+
+def open_picture(path: Path) -> "Picture":
+    """The picture in a file, decoded. Raises E-IMAGE if it is damaged or no picture, E-LIMIT if it is too large."""
+    import warnings
+
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            picture = Pillow.open(path, formats=("PNG", "JPEG", "WEBP"))
+        if picture.width * picture.height > PIXEL_LIMIT:
+            mega = picture.width * picture.height / 1e6
+            raise error(Problem("E-LIMIT", f"{path.name} has {mega:.0f} megapixels, limit {PIXEL_LIMIT // 10**6}"))
+        picture.load()
+    except UnidentifiedImageError as why:
+        raise error(Problem("E-IMAGE", f"{path.name} is not a PNG, JPEG or WebP", "convert it first")) from why
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as why:
+        raise error(Problem("E-IMAGE", f"{path.name} is damaged: {why}", "get it again")) from why
+    return picture
+
+
+class SaveImage(Node):
+    """Write every picture of a batch to a file in the output folder: PNG, WebP or JPEG by the name's ending.
+
+    An 8-bit value is round(255 p). A file of the same name with other content is never overwritten.
+    """
+
+    version = 1
+    effect = True
+    image: Image
+    path: str = Input("image.png", about="file name in the output folder; {param} and {index} are filled in",
+                      template=True)  # fmt: skip
+
+    def run(self, ctx: Context) -> Saved:
+        pictures = to_pictures(self.image.pixels)
+        numbered = len(pictures) > 1
+        return Saved(
+            tuple(save_picture(ctx, self.path, p, i if numbered else None) for i, p in enumerate(pictures))
+        )
+
+
+def save_picture(ctx: Context, template: str, picture: "Picture", index: int | None = None) -> SavedFile:
+    """Write one picture under the template's name."""
+    ending = Path(template).suffix.lower()
+    if ending not in _FORMATS:
+        raise error(Problem("E-NAME", f"no picture format is called {ending or 'nothing'!r}", "end it in .png"))
+    kind, mime = _FORMATS[ending]
+    out = io.BytesIO()
+    options = {"PNG": {"compress_level": 4}, "WEBP": {"lossless": True}, "JPEG": {"quality": 95}}[kind]
+    picture.save(out, kind, **options)
+    return save_bytes(ctx, template, out.getvalue(), mime=mime, digest=pixel_digest(picture), index=index)
+
+
+def pixel_digest(picture: "Picture") -> str:
+    """SHA-256 over mode, width, height and the rows: equal for equal pictures, whatever the file around them."""
+    head = f"{picture.mode} {picture.width} {picture.height}\n".encode()
+    return hashlib.sha256(head + picture.tobytes()).hexdigest()
+
+
+class ImageGrid(Node):
+    """Pictures side by side in one, with labels."""
+
+    version = 1
+    images: list[Image] = Input(about="pictures or batches, in order, row by row")
+    columns: int = Input(4, ge=1, le=1000, about="pictures in a row")
+    labels: list[str] = Input([], about="under each picture")
+    row_labels: list[str] = Input([], about="left of each row")
+    column_labels: list[str] = Input([], about="above each column")
+    title: str = Input("", about="above everything")
+    scale: int = Input(1, ge=1, le=64, about="enlarge each picture this many times, pixel by pixel")
+    gap: int = Input(4, ge=0, le=200, about="pixels between two pictures")
+
+    def run(self, ctx: Context) -> Image:
+        pictures = [picture for image in self.images for picture in to_pictures(image.pixels)]
+        if not pictures:
+            raise ValueError("there are no pictures to set side by side; link some to images")
+        sheet = grid(
+            pictures, self.columns, self.labels, self.row_labels, self.column_labels, self.scale, self.gap, self.title
+        )
+        return Image(to_pixels([sheet]))
+
+
+class Stopwatch(Node):
+    """How long it took to make a value, as text: the seconds measured when it was computed, also if it is cached now.
+
+    A measurement, so another machine or another run of an emptied cache gives another text.
+    """
+
+    version = 1
+    value: object = Input(about="what was made")
+    template: str = Input("{seconds} s", about="the text; {seconds} is filled in")
+
+    def run(self, ctx: Context) -> str:
+        seconds = ctx.seconds("value")
+        return self.template.replace("{seconds}", f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}")

@@ -1,0 +1,145 @@
+"""Sampling: noise, an empty latent, guidance, and the denoiser that walks down a schedule."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from diffusion.types import Sampler as SamplerValue
+from engine.context import Context
+from engine.errors import Place, Problem
+from engine.node import Input, Node, Seed
+from engine.text import size
+from nodes.compute import dtype_for, preview
+from nodes.sockets import Conditioning, Guider, Latent, Model, Schedule
+from nodes.sockets import Noise as NoiseValue
+
+if TYPE_CHECKING:
+    import torch
+
+    from diffusion.denoise import Job
+
+Kind = Literal["model", "ddpm", "ddim", "euler", "euler_ancestral", "heun", "dpmpp_2m", "flow_euler"]
+LATENT_BYTES = 64 << 30
+"""More than this in one latent is refused before it is allocated."""
+
+
+class Sampler(Node):
+    """How to step from one noise level (alpha, sigma) to the next (alpha', sigma').
+
+    With x0 and eps as the model sees them, and z fresh noise:
+    n  = eta sigma' sqrt(1 - (sigma' alpha / (alpha' sigma))^2)
+    x' = alpha' x0 + sqrt(sigma'^2 - n^2) eps + n z
+    eta = 1 on all levels is DDPM (Ho et al. 2020), eta = 0 is DDIM (Song et al. 2021) and Euler's method; euler_ancestral
+    is eta = 1 on any levels. heun and dpmpp_2m look at two slopes a step (Karras et al. 2022; Lu et al. 2022).
+    """
+
+    version = 1
+    kind: Kind = Input("model", about="the sampler; model: what the checkpoint names")
+    eta: float | None = Input(None, ge=0, le=1, about="share of fresh noise, for samplers that draw some")
+
+    def run(self, ctx: Context) -> SamplerValue:
+        return SamplerValue(self.kind, self.eta)
+
+
+class Noise(Node):
+    """eps ~ N(0, 1), one stream for each picture of a batch: picture i draws from seed + i.
+
+    So a batch of four is the same as four runs with seeds one apart.
+    """
+
+    version = 1
+    seed: int = Seed()
+    variation_seed: int | None = Seed(about="seed of a second noise to turn towards")
+    variation_strength: float = Input(0.0, ge=0, le=1, about="how far: 0 the first noise, 1 the second")
+
+    def run(self, ctx: Context) -> NoiseValue:
+        return NoiseValue(self.seed, self.variation_seed, self.variation_strength)
+
+
+class EmptyLatent(Node):
+    """Room for pictures that are still pure noise, of a size in pixels."""
+
+    version = 1
+    cached = False
+    model: Model
+    width: int | None = Input(None, ge=16, le=16384, multiple_of=8, about="pixels; default: the model's own")
+    height: int | None = Input(None, ge=16, le=16384, multiple_of=8, about="pixels; default: the model's own")
+    batch: int = Input(1, ge=1, le=4096, about="pictures")
+
+    @classmethod
+    def check(cls, literals: Mapping[str, Any]) -> Iterable[Problem]:
+        """Refuse a latent that no machine could hold, before anything is allocated."""
+        width, height, batch = (literals.get(name) or 1 for name in ("width", "height", "batch"))
+        # A picture of floats is decoded in at least 12 bytes a pixel.
+        needed = width * height * batch * 12
+        if needed > LATENT_BYTES:
+            what = f"needs about {size(needed)}, limit {size(LATENT_BYTES)}"
+            yield Problem("E-LIMIT", what, "make width, height or batch smaller", Place(input="width"))
+
+    def run(self, ctx: Context) -> Latent:
+        from diffusion.family import empty_latent
+
+        return empty_latent(self.model, self.width, self.height, self.batch)
+
+
+class CFG(Node):
+    """Classifier-free guidance: eps = eps_uncond + w (eps_cond - eps_uncond) (Ho & Salimans, 2022).
+
+    w = 1 asks the model once and does not look at the negative; larger w follows the prompt more closely at the cost of
+    variety. rescale brings the result's deviation back to that of eps_cond (Lin et al. 2023). Guidance acts between
+    start and stop, fractions of the schedule; outside them w is 1.
+    """
+
+    version = 1
+    model: Model
+    positive: Conditioning | None = Input(None, about="what to draw; none: the model without a condition")
+    negative: Conditioning | None = Input(None, about="what to push away from; none: the model's empty condition")
+    scale: float = Input(7.0, ge=0, le=100, about="w; 1 runs the model once")
+    rescale: float = Input(0.0, ge=0, le=1, about="how much of the deviation of eps_cond to restore")
+    start: float = Input(0.0, ge=0, le=1, about="where on the schedule guidance begins")
+    stop: float = Input(1.0, ge=0, le=1, about="where on the schedule guidance ends")
+
+    def run(self, ctx: Context) -> Guider:
+        return Guider(self.model, self.positive, self.negative, self.scale, self.rescale, self.start, self.stop)
+
+
+class UNetDenoise(Node):
+    """Walk a latent down a noise schedule: at each level the guider says where x0 and eps lie, and the sampler steps.
+
+    An empty latent starts as pure noise, a clean one is noised to the schedule's first level, one that was left partway
+    goes on as it is. So text to image, image to image and a refiner are this one node. It drives any denoiser, U-Net or
+    transformer.
+    """
+
+    version = 1
+    guider: Guider
+    schedule: Schedule
+    sampler: SamplerValue
+    noise: NoiseValue
+    latent: Latent
+
+    def run(self, ctx: Context) -> Latent:
+        return self.run_batch([self], [ctx])[0]
+
+    def batch_key(self) -> Hashable:
+        """Runs that differ only in prompts, guidance scale and seeds are one batch."""
+        guider, latent = self.guider, self.latent
+        shape = tuple(latent.samples.shape)
+        fixed = guider.model, guider.rescale, guider.start, guider.stop, guider.positive is None
+        return (*fixed, shape, latent.state, latent.level, latent.mask is None, self.schedule, self.sampler)
+
+    @classmethod
+    def run_batch(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> list[Latent]:
+        """Sample several as one batch; equal to one at a time up to rounding."""
+        from diffusion.denoise import Job, denoise
+
+        first, ctx = nodes[0], ctxs[0]
+        pixels = first.guider.model.space == "pixel"
+
+        def on_step(step: int, total: int, x0: "torch.Tensor") -> None:
+            picture = preview(x0) if pixels and ctx.wants_preview() else b""
+            for one in ctxs:
+                one.progress(step, total, preview=picture)
+
+        jobs: list[Job] = [Job(node.guider, node.noise, node.latent) for node in nodes]
+        dtype = dtype_for(first.guider.model, ctx)
+        return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step)

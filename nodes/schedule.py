@@ -1,0 +1,73 @@
+"""Noise schedules: which noise levels a sampler visits."""
+
+from dataclasses import replace
+from typing import Literal
+
+from diffusion.types import ScheduleConfig
+from engine.context import Context
+from engine.node import Input, Node
+from nodes.sockets import Model, Schedule
+
+Kind = Literal["model", "linear", "scaled_linear", "cosine", "flow"]
+Spacing = Literal["model", "leading", "trailing", "linspace", "karras", "exponential", "beta"]
+
+
+class NoiseSchedule(Node):
+    """The noise levels (t, alpha, sigma) from noisy to clean, of x_t = alpha x0 + sigma eps.
+
+    alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar), where alpha_bar is the product of 1 - beta:
+    linear         beta runs evenly from 1e-4 to 0.02 (Ho et al. 2020)
+    scaled_linear  sqrt(beta) runs evenly (Rombach et al. 2022)
+    cosine         alpha_bar = cos^2 of a quarter turn (Nichol & Dhariwal 2021)
+    flow           alpha = 1 - t, sigma = t (Lipman et al. 2023)
+    """
+
+    version = 1
+    model: Model | None = Input(None, about="whose own table and spacing to use where kind and spacing say model")
+    kind: Kind = Input("model", about="the noise table")
+    steps: int = Input(50, ge=1, le=10000, about="how many steps a sampler takes")
+    train_steps: int = Input(1000, ge=2, le=10000, about="levels in the table; a model brings its own")
+    spacing: Spacing = Input("model", about="how the levels are chosen from the table")
+    shift: float | None = Input(None, ge=0.01, le=100.0, about="moves a flow schedule towards noise")
+    zero_snr: bool = Input(False, about="rescale so that the first level is pure noise (Lin et al. 2023)")
+    timesteps: list[float] | None = Input(None, about="the timesteps outright, falling; steps is then not used")
+    sigmas: list[float] | None = Input(None, about="sigma / alpha of each level outright, falling")
+
+    def run(self, ctx: Context) -> Schedule:
+        from diffusion.schedule import schedule
+
+        config = self.config()
+        if self.timesteps is not None:
+            return schedule(config, timesteps=self.timesteps, sigmas=self.sigmas)
+        if self.sigmas is not None:
+            return schedule(config, sigmas=self.sigmas)
+        return schedule(config, self.steps)
+
+    def config(self) -> ScheduleConfig:
+        """The model's table, or a plain one, with what this node says in its place."""
+        config = self.model.schedule if self.model else ScheduleConfig(train_steps=self.train_steps)
+        if self.kind != "model":
+            config = replace(config, kind=self.kind)
+        if self.spacing != "model":
+            config = replace(config, spacing=self.spacing)
+        if self.shift is not None:
+            config = replace(config, shift=self.shift)
+        return replace(config, zero_snr=config.zero_snr or self.zero_snr)
+
+
+class CutSchedule(Node):
+    """Part of a schedule, between two fractions of its steps: 0 is the noisiest, 1 is clean.
+
+    start = 0.4 leaves the last 60 % of the steps: a picture noised to there and denoised again keeps its rough shape
+    (SDEdit, Meng et al. 2021). Two parts that meet, one after the other, are the whole.
+    """
+
+    version = 1
+    schedule: Schedule
+    start: float = Input(0.0, ge=0, le=1, about="where the part begins; 0: with pure noise")
+    end: float = Input(1.0, ge=0, le=1, about="where the part ends; 1: clean")
+
+    def run(self, ctx: Context) -> Schedule:
+        from diffusion.schedule import cut
+
+        return cut(self.schedule, self.start, self.end)
