@@ -5,7 +5,6 @@ A wire that passes under another is broken there (─│─); where it branches,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from engine.views.cells import DOWN, GLYPHS, IDLE, LEFT, RIGHT, UP, Grid, Role, Span, plain, width
 from engine.views.layers import Net
@@ -15,39 +14,47 @@ from engine.views.plan import Plan, Rect, plan, short
 
 @dataclass(frozen=True, slots=True)
 class CanvasView:
-    """The drawing. Rectangles and ports are addressed by node id and by (node id, port name), in cells."""
+    """A graph laid out, ready to be drawn with any states. Rectangles and ports are in cells from the top left."""
 
-    lines: tuple[tuple[Span, ...], ...]
-    rects: Mapping[str, Rect]
-    inputs: Mapping[tuple[str, str], tuple[int, int]]
-    outputs: Mapping[tuple[str, str], tuple[int, int]]
-    notes: tuple[Span, ...]
+    laid: Plan
 
-    def text(self) -> str:
-        """The drawing without colour, the notes below it, a newline behind each line."""
-        return plain([*self.lines, *((note,) for note in self.notes)])
+    @property
+    def rects(self) -> Mapping[str, Rect]:
+        """Where each box stands, by node id."""
+        return self.laid.rects
+
+    @property
+    def inputs(self) -> Mapping[tuple[str, str], tuple[int, int]]:
+        """The cell (x, y) of each input port, by node id and name."""
+        return self.laid.inputs
+
+    @property
+    def outputs(self) -> Mapping[tuple[str, str], tuple[int, int]]:
+        """The cell (x, y) of each output port, by node id and name."""
+        return self.laid.outputs
+
+    def lines(self, states: Mapping[str, str] | None = None) -> list[tuple[Span, ...]]:
+        """The drawing, then a line for each wire left out. states: the glyph of a node's state by id; default ○."""
+        grid = Grid()
+        flow = self.laid.flow
+        linked = {(w.target, w.input) for w in flow.wires}
+        feeding = {w.net for w in flow.wires}
+        _draw_wires(grid, self.laid)
+        for box in flow.boxes:
+            _draw_box(grid, self.laid, box, (states or {}).get(box.id, IDLE), linked, feeding)
+        for wire in (*flow.cyclic, *flow.loose):
+            if at := self.laid.inputs.get((wire.target, wire.input)):
+                grid.put(*at, Span("⚠", "note", box=wire.target))
+        return [*grid.lines(), *((note,) for notes in flow.notes().values() for note in notes)]
+
+    def text(self, states: Mapping[str, str] | None = None) -> str:
+        """The same without colour, a newline behind each line."""
+        return plain(self.lines(states))
 
 
-def canvas(picture: Picture, states: Mapping[str, str] | None = None) -> CanvasView:
-    """Draw a graph as boxes and wires. `states` gives the glyph of a node's state by its id; the default is ○."""
-    laid = plan(picture)
-    grid = Grid()
-    _draw_wires(grid, laid)
-    notes = laid.flow.notes()
-    linked = {(w.target, w.input) for w in laid.flow.wires}
-    feeding = {w.net for w in laid.flow.wires}
-    for box in laid.flow.boxes:
-        _draw_box(grid, laid, box, (states or {}).get(box.id, IDLE), linked, feeding)
-    for wire in (*laid.flow.cyclic, *laid.flow.loose):
-        if at := laid.inputs.get((wire.target, wire.input)):
-            grid.put(*at, Span("⚠", "note", box=wire.target))
-    return CanvasView(
-        tuple(grid.lines()),
-        MappingProxyType(laid.rects),
-        MappingProxyType(laid.inputs),
-        MappingProxyType(laid.outputs),
-        tuple(note for found in notes.values() for note in found),
-    )
+def canvas(picture: Picture) -> CanvasView:
+    """Lay a graph out as boxes and wires. A wire that closes a cycle or has an end missing is left out and noted."""
+    return CanvasView(plan(picture))
 
 
 def _draw_wires(grid: Grid, laid: Plan) -> None:

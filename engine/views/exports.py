@@ -1,7 +1,7 @@
 """The graph for other programs: Mermaid (Markdown pages) and Graphviz dot.
 
 Both formats read some characters as commands, so ids are numbered and every text from the file is escaped.
-Wires that cannot be part of a drawing are dashed here: those that close a circle, and those whose source is missing.
+Wires that cannot be part of a drawing are dashed here: those that close a cycle, and those whose source is missing.
 """
 
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ class Flow:
     """A picture made drawable.
 
     boxes: every source before its targets; depth first from the outputs, the larger sub-tree first.
-    wires: those that can be drawn. cyclic: those that would close a circle. loose: those with an end that is missing.
+    wires: those that can be drawn. cyclic: those that would close a cycle. loose: those with an end that is missing.
     kinds: the socket of each net.
     """
 
@@ -95,7 +95,7 @@ def _order(sources: Mapping[str, Sequence[str]], feeding: set[str]) -> list[str]
 
 
 def _postorder(roots: Iterable[str], sources: Mapping[str, Sequence[str]]) -> list[str]:
-    """Every box once, its sources before it except where they stand in a circle. Depth is bounded by memory only."""
+    """Every box once, its sources before it except where they stand in a cycle. Depth is bounded by memory only."""
     order: list[str] = []
     seen: set[str] = set()
     for root in roots:

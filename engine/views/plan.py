@@ -54,7 +54,7 @@ class Plan:
 
 
 def plan(picture: Picture) -> Plan:
-    """Lay a graph out. Wires that close a circle or have an end missing are left out (see `Flow`)."""
+    """Lay a graph out. Wires that close a cycle or have an end missing are left out (see `Flow`)."""
     drawn = flow(picture)
     layers = layered(drawn)
     place(layers)

@@ -69,7 +69,7 @@ class RailsView:
 
 
 def rails(picture: Picture) -> RailsView:
-    """Draw a graph as rails. A wire that closes a circle or has an end missing is left out and noted at its target."""
+    """Draw a graph as rails. A wire that closes a cycle or has an end missing is left out and noted at its target."""
     drawn = flow(picture)
     row_of = {box.id: i for i, box in enumerate(drawn.boxes)}
     last_use: dict[tuple[str, str], int] = {}

@@ -4,7 +4,7 @@ In the gap between two layers a net comes in at one row on the left and leaves a
 right to its track, along the track, and right again. Two nets may cross, but never share a cell otherwise:
 
 - if A comes in at the row where B leaves, A's track must be left of B's, or both would lie on that row;
-- where such demands form a circle, one net first steps aside to a free row (a dogleg), which breaks it;
+- where such demands form a cycle, one net first steps aside to a free row (a dogleg), which breaks it;
 - nets whose rows do not overlap may share a column.
 """
 
@@ -54,8 +54,8 @@ def tracks(pins: Iterable[tuple[Net, int, Sequence[int]]], rows: int) -> tuple[l
         if set(ends) != {start}:
             found.append(Track(net, start, sorted(set(ends))))
     _demand(found)
-    while circle := _circle(found):
-        track = min(circle, key=lambda t: t.bottom - t.top)
+    while cycle := _cycle(found):
+        track = min(cycle, key=lambda t: t.bottom - t.top)
         middle = (track.top + track.bottom) // 2
         row = min((r for r in range(rows + len(taken) + 1) if r not in taken), key=lambda r: (abs(r - middle), r))
         taken.add(row)
@@ -76,8 +76,8 @@ def _demand(found: Sequence[Track]) -> None:
             track.following.after.add(track)
 
 
-def _circle(found: Sequence[Track]) -> list[Track]:
-    """The tracks of one circle of demands, or none."""
+def _cycle(found: Sequence[Track]) -> list[Track]:
+    """The tracks of one cycle of demands, or none."""
     done: set[Track] = set()
     for first in found:
         path: list[Track] = []
@@ -135,14 +135,12 @@ def _arranged(found: Sequence[Track]) -> list[Track]:
 
 
 def _pack(order: Sequence[Track]) -> int:
-    """Give each track the leftmost column right of every earlier one that it overlaps or must follow."""
+    """Give each track the leftmost column right of every earlier one that it touches."""
     columns = 0
     for i, track in enumerate(order):
         track.column = 0
         for other in order[:i]:
-            if other.column >= track.column and (
-                other in track.after or (other.top <= track.bottom + 1 and track.top <= other.bottom + 1)
-            ):
-                track.column = other.column + 1
+            if other.top <= track.bottom + 1 and track.top <= other.bottom + 1:
+                track.column = max(track.column, other.column + 1)
         columns = max(columns, track.column + 1)
     return columns

@@ -99,21 +99,22 @@ def assert_connected(picture):
         assert canvas_targets(view, lines, view.outputs[net]) == expected, net
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(pictures())
 def test_every_wire_of_a_random_graph_is_drawn_connected(picture):
     assert not flow(picture).cyclic
     assert_connected(picture)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(pictures(broken=True))
 def test_a_broken_graph_draws_what_can_be_drawn_and_notes_the_rest(picture):
     assert_connected(picture)
     drawn = flow(picture)
     assert set(drawn.wires) | set(drawn.cyclic) | set(drawn.loose) == set(picture.wires)
     broken = len(drawn.cyclic) + len(drawn.loose)
-    assert sum(len(row.notes) for row in rails(picture).rows) == len(canvas(picture).notes) == broken
+    assert sum(len(row.notes) for row in rails(picture).rows) == broken
+    assert canvas(picture).text().count(" ← ") == broken
     for draw in (mermaid, dot, svg):
         assert draw(picture).endswith("\n")
 

@@ -62,7 +62,7 @@ def test_a_line_has_no_colour_where_it_carries_two_values():
     ]
 
 
-def test_states_take_the_place_of_the_circle():
+def test_states_take_the_place_of_the_idle_glyph():
     text = rails(PICTURES["chain"]).text({"photo": "✓", "edges": "▶"})
     assert [line.split()[0][-1] for line in text.splitlines()] == ["✓", "▶", "○", "○"]
 

@@ -1,7 +1,7 @@
 from itertools import combinations, product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import layered_grid
 
@@ -71,6 +71,7 @@ def gaps(draw):
     return [(net, start, [next(ends) for _ in range(k)]) for net, start, k in zip(nets, starts, sizes, strict=True)]
 
 
+@settings(deadline=None, derandomize=True)
 @given(gaps())
 def test_no_two_nets_ever_share_a_piece_of_line(gap):
     found, columns = tracks(gap, 13)
@@ -91,6 +92,7 @@ def test_no_two_nets_ever_share_a_piece_of_line(gap):
                 assert ("h", x, start) not in cells, net
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3)), min_size=1, max_size=5))
 def test_isotonic_is_the_nearest_sequence_that_never_falls(wanted):
     found = isotonic(wanted)
