@@ -1,8 +1,8 @@
 import time
 
 import pytest
-from goldens import check
-from pictures import PICTURES, SDXL, drawn, layered_grid
+from view_goldens import check
+from view_pictures import PICTURES, SDXL, drawn, layered_grid
 
 from engine.views import Box, Picture, Port, canvas
 from engine.views.cells import width

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import PICTURES, layered_grid
+from view_pictures import PICTURES, layered_grid
 
 from engine.views import Box, Picture, Port, Wire, canvas, dot, mermaid, rails, svg
 from engine.views.cells import DOWN, GLYPHS, LEFT, RIGHT, UP

@@ -1,6 +1,6 @@
 import pytest
-from goldens import check
-from pictures import PICTURES, drawn, layered_grid
+from view_goldens import check
+from view_pictures import PICTURES, drawn, layered_grid
 
 from engine.views import rails
 

@@ -3,7 +3,7 @@ from itertools import combinations, product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import layered_grid
+from view_pictures import layered_grid
 
 from engine.views.flow import flow
 from engine.views.layers import crossings, layered

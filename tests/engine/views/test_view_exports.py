@@ -4,8 +4,8 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from goldens import check
-from pictures import PICTURES
+from view_goldens import check
+from view_pictures import PICTURES
 
 from engine.views import Box, Picture, Port, Wire, colour, dot, mermaid, svg
 
