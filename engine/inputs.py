@@ -1,0 +1,104 @@
+"""The files that nodes read: what an input with `files=` stands for, and what can be told of them before a run.
+
+path: str = Input(about="a picture", files=one_file)
+folder: str = Input(about="pictures with captions", files=folder_files("*.png", "*.jpg", "*.txt"))
+"""
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import Place, Problem, WeftError, error
+from engine.paths import resolve_input
+from engine.text import quoted
+
+if TYPE_CHECKING:
+    from engine.context import Settings
+    from engine.graph import NodeDef, Workflow
+    from engine.spec import FilesOf
+
+FILES_LIMIT = 100_000
+"""Files of one folder at most."""
+
+
+def one_file(value: str, base: Path, allowed: Sequence[Path] = ()) -> list[Path]:
+    """The one regular file that `value` names. Raises the errors of `resolve_input`, and E-NOTFILE for a folder."""
+    path = resolve_input(value, base, allowed)
+    if path.is_dir():
+        raise error(Problem("E-NOTFILE", f"{quoted(value)} is a directory", "name a file in it"))
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise error(Problem("E-NOTFILE", f"{quoted(value)} is not a regular file", "name a file"))
+    return [path]
+
+
+def folder_files(*patterns: str) -> "FilesOf":
+    """What finds the files in a folder, and in the folders inside it, whose names match one of the patterns ("*.png").
+
+    They come in the order of their paths; upper and lower case match alike, and hidden names are left out. It raises
+    the errors of `resolve_input` (also for a link in the folder that leaves it), E-NOTFILE where the name is that of
+    a file, E-NOTFOUND where no file matches, and E-LIMIT for more than 100,000.
+    """
+
+    def find(value: str, base: Path, allowed: Sequence[Path] = ()) -> list[Path]:
+        folder = resolve_input(value, base, allowed)
+        if not folder.is_dir():
+            raise error(Problem("E-NOTFILE", f"{quoted(value)} is a file", "name the folder that it is in"))
+        found: list[Path] = []
+        for path in _files_below(folder):
+            if any(fnmatch.fnmatch(path.name.lower(), pattern.lower()) for pattern in patterns):
+                found.append(path)
+                if path.is_symlink():
+                    resolve_input(os.path.join(value, path.relative_to(folder)), base, allowed)
+            if len(found) > FILES_LIMIT:
+                raise error(Problem("E-LIMIT", f"{quoted(value)} has more than {FILES_LIMIT} files", "split it"))
+        if not found:
+            what = f"{quoted(value)} has no file that matches {' or '.join(patterns)}"
+            raise error(Problem("E-NOTFOUND", what, "add some, or name another folder", exit_code=3))
+        return sorted(found)
+
+    return find
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(here, name) for name in names if not name.startswith("."))
+
+
+def allowed_for(settings: "Settings", node: str, name: str) -> Sequence[Path]:
+    """The folders, beside the workflow's own, in which a file of this input may lie; all of them, where the path was
+    given on the command line."""
+    if (node, name) in settings.open_paths:
+        return (Path(settings.folder.absolute().anchor),)
+    return settings.allowed
+
+
+def check_files(workflow: "Workflow", allowed: Sequence[Path] = ()) -> list[Problem]:
+    """What is wrong with the files that the workflow names itself, in literals and in the defaults of params.
+
+    They are found, not read. What only a run's values name is left to its plan.
+    """
+    problems: list[Problem] = []
+    for node in workflow.nodes.values():
+        for name, spec in node.cls.inputs.items():
+            value = _known(workflow, node, name)
+            if spec.files and isinstance(value, str):
+                try:
+                    spec.files(value, workflow.document.folder, allowed)
+                except WeftError as why:
+                    path = ("nodes", node.id, name) if name in node.literals else ("params", node.params[name])
+                    problems += [workflow.document.placed(p, path) for p in why.problems]
+                except OSError as why:
+                    found = Problem("E-NOTFOUND", f"cannot be read: {why.strerror}", exit_code=3)
+                    problems.append(found.at(Place(workflow.document.name, node=node.id, input=name)))
+    return problems
+
+
+def _known(workflow: "Workflow", node: "NodeDef", name: str) -> object:
+    """The value that an input has before a run gives any."""
+    if name in node.params:
+        return workflow.params[node.params[name]].spec.default
+    return node.literals.get(name)
