@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.views.cells import DOWN, GLYPHS, IDLE, LEFT, RIGHT, UP, Grid, Role, Span, plain, width
-from engine.views.layers import Net
-from engine.views.model import Box, Picture
+from engine.views.model import Box, Net, Picture
 from engine.views.plan import Plan, Rect, plan, short
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.views.model import Net
+
 UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
 
 GLYPHS = " ╵╶╰╷│╭├╴╯─┴╮┤┬┼"
@@ -28,7 +30,7 @@ class Span:
 
     text: str
     role: Role = "blank"
-    net: tuple[str, str] | None = None
+    net: Net | None = None
     kind: str = ""
     box: str = ""
 

@@ -1,11 +1,12 @@
 """From any picture to one that can be drawn: no cycle, every port there, boxes in the order of the value's flow."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.text import visible
 from engine.views.cells import Span
-from engine.views.model import Box, Picture, Port, Wire
+from engine.views.model import Box, Net, Picture, Port, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Flow:
     wires: tuple[Wire, ...]
     cyclic: tuple[Wire, ...]
     loose: tuple[Wire, ...]
-    kinds: Mapping[tuple[str, str], str]
+    kinds: Mapping[Net, str]
 
     def notes(self) -> dict[str, list[Span]]:
         """What is wrong with the wires that are not drawn, by the box at which each of them ends."""
@@ -37,13 +38,14 @@ class Flow:
 
 
 def flow(picture: Picture) -> Flow:
-    """Make a picture drawable. Of boxes with the same id the first counts; the same wire twice is one wire."""
+    """Make a picture drawable. Of boxes with the same id the first counts; an input with n wires becomes n inputs."""
     boxes: dict[str, Box] = {}
     for box in picture.boxes:
         boxes.setdefault(box.id, box)
+    boxes, all_wires = _one_wire_an_input(boxes, picture.wires)
     wires: list[Wire] = []
     loose: list[Wire] = []
-    for wire in dict.fromkeys(picture.wires):
+    for wire in all_wires:
         (wires if wire.source in boxes and wire.target in boxes else loose).append(wire)
     boxes = _with_all_ports(boxes, wires)
     rank = {(b.id, p.name): i for b in boxes.values() for i, p in enumerate(b.inputs)}
@@ -61,6 +63,21 @@ def flow(picture: Picture) -> Flow:
         loose=tuple(loose),
         kinds=kinds,
     )
+
+
+def _one_wire_an_input(boxes: Mapping[str, Box], wires: Sequence[Wire]) -> tuple[dict[str, Box], list[Wire]]:
+    """An input that takes a list of links as one port a link: images[0], images[1], …"""
+    count = Counter((w.target, w.input) for w in wires)
+    names = {end: [f"{end[1]}[{i}]" for i in range(n)] if n > 1 else [end[1]] for end, n in count.items()}
+    split = {
+        box.id: replace(
+            box,
+            inputs=tuple(replace(p, name=name) for p in box.inputs for name in names.get((box.id, p.name), [p.name])),
+        )
+        for box in boxes.values()
+    }
+    rest = {end: iter(found) for end, found in names.items()}
+    return split, [replace(w, input=next(rest[w.target, w.input])) for w in wires]
 
 
 def _with_all_ports(boxes: Mapping[str, Box], wires: Iterable[Wire]) -> dict[str, Box]:

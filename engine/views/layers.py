@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.views.flow import Flow
-from engine.views.model import Box
+from engine.views.model import Box, Net
 
 FIRST_PORT = 2
 """The row of a box's first port: below its border and its type."""
@@ -17,9 +17,6 @@ FIRST_PORT = 2
 PULLS = 3
 SWEEPS = 12
 PATIENCE = 4
-
-Net = tuple[str, str]
-"""The (node, output) whose value a wire carries."""
 
 
 @dataclass(eq=False, slots=True)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+Net = tuple[str, str]
+"""The (node id, output name) whose value a wire carries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -31,7 +34,7 @@ class Wire:
     input: str
 
     @property
-    def net(self) -> tuple[str, str]:
+    def net(self) -> Net:
         """The value that travels: all wires of one output share it, and are drawn as one branching line."""
         return (self.source, self.output)
 

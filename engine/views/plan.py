@@ -7,8 +7,8 @@ from itertools import zip_longest
 from engine.text import visible
 from engine.views.cells import width
 from engine.views.flow import Flow, flow
-from engine.views.layers import FIRST_PORT, Net, Vertex, layered
-from engine.views.model import Box, Picture
+from engine.views.layers import FIRST_PORT, Vertex, layered
+from engine.views.model import Box, Net, Picture
 from engine.views.place import place
 from engine.views.route import Track, tracks
 

@@ -16,8 +16,8 @@ from heapq import heappop, heappush
 
 from engine.text import visible
 from engine.views.cells import DOWN, GLYPHS, IDLE, LEFT, RIGHT, UP, Span, merged, padded, plain, width
-from engine.views.flow import flow
-from engine.views.model import Picture
+from engine.views.flow import Flow, flow
+from engine.views.model import Net, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,41 +71,7 @@ class RailsView:
 def rails(picture: Picture) -> RailsView:
     """Draw a graph as rails. A wire that closes a cycle or has an end missing is left out and noted at its target."""
     drawn = flow(picture)
-    row_of = {box.id: i for i, box in enumerate(drawn.boxes)}
-    last_use: dict[tuple[str, str], int] = {}
-    taps: list[set[tuple[str, str]]] = [set() for _ in drawn.boxes]
-    for wire in drawn.wires:
-        row = row_of[wire.target]
-        last_use[wire.net] = max(last_use.get(wire.net, 0), row)
-        taps[row].add(wire.net)
-
-    free: list[int] = []
-    count = 0
-    lanes: dict[int, tuple[str, str]] = {}
-    lane_of: dict[tuple[str, str], int] = {}
-    cells: list[dict[int, tuple[int, tuple[str, str]]]] = []
-    for row, box in enumerate(drawn.boxes):
-        # New lanes are taken before ended ones are given back: no cell ends one value and starts another.
-        opened = [(box.id, p.name) for p in box.outputs if (box.id, p.name) in last_use]
-        # The longest-lived goes leftmost, where the fewest rows have to pass under it.
-        for net in sorted(opened, key=lambda n: -last_use[n]):
-            if not free:
-                heappush(free, count)
-                count += 1
-            lane_of[net] = heappop(free)
-            lanes[lane_of[net]] = net
-        line = {}
-        for lane, net in lanes.items():
-            if net in taps[row]:
-                line[lane] = (UP | RIGHT | (DOWN if last_use[net] > row else 0), net)
-            else:
-                line[lane] = (RIGHT | DOWN if net[0] == box.id else UP | DOWN, net)
-        cells.append(line)
-        for net in taps[row]:
-            if last_use[net] == row:
-                heappush(free, lane_of[net])
-                del lanes[lane_of[net]]
-
+    cells, count = _allocated(drawn)
     notes = drawn.notes()
     rows = tuple(
         RailsRow(
@@ -120,9 +86,46 @@ def rails(picture: Picture) -> RailsView:
     return RailsView(rows, 2 * count, tuple(note for left in notes.values() for note in left))
 
 
-def _lanes(
-    line: Mapping[int, tuple[int, tuple[str, str]]], count: int, kinds: Mapping[tuple[str, str], str]
-) -> tuple[Span, ...]:
+def _allocated(drawn: Flow) -> tuple[list[dict[int, tuple[int, Net]]], int]:
+    """For each row its live lanes, each with the directions of its cell and its net; and the number of lanes in all."""
+    row_of = {box.id: i for i, box in enumerate(drawn.boxes)}
+    last_use: dict[Net, int] = {}
+    taps: list[set[Net]] = [set() for _ in drawn.boxes]
+    for wire in drawn.wires:
+        row = row_of[wire.target]
+        last_use[wire.net] = max(last_use.get(wire.net, 0), row)
+        taps[row].add(wire.net)
+
+    free: list[int] = []
+    count = 0
+    live: dict[int, Net] = {}
+    lane_of: dict[Net, int] = {}
+    cells: list[dict[int, tuple[int, Net]]] = []
+    for row, box in enumerate(drawn.boxes):
+        # New lanes are taken before ended ones are given back: no cell ends one value and starts another.
+        opened = [(box.id, p.name) for p in box.outputs if (box.id, p.name) in last_use]
+        # The longest-lived goes leftmost, where the fewest rows have to pass under it.
+        for net in sorted(opened, key=lambda n: -last_use[n]):
+            if not free:
+                heappush(free, count)
+                count += 1
+            lane_of[net] = heappop(free)
+            live[lane_of[net]] = net
+        line: dict[int, tuple[int, Net]] = {}
+        for lane, net in live.items():
+            if net in taps[row]:
+                line[lane] = (UP | RIGHT | (DOWN if last_use[net] > row else 0), net)
+            else:
+                line[lane] = (RIGHT | DOWN if net[0] == box.id else UP | DOWN, net)
+        cells.append(line)
+        for net in taps[row]:
+            if last_use[net] == row:
+                heappush(free, lane_of[net])
+                del live[lane_of[net]]
+    return cells, count
+
+
+def _lanes(line: Mapping[int, tuple[int, Net]], count: int, kinds: Mapping[Net, str]) -> tuple[Span, ...]:
     """One row's lanes, two columns each. The line to the node has a colour only while it carries a single value."""
     spans = []
     filler = Span("  ")

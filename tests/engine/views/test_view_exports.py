@@ -93,7 +93,7 @@ def test_dot_holds_no_syntax_from_a_file(text):
         re.fullmatch(r'  x0 \[shape=box, style="dashed,rounded", label=<(.*)>\]', lines[6])[1].join(("<a>", "</a>"))
     )
     for line in lines[7:9]:
-        assert re.fullmatch(r'  [nx]\d(:o0:e)? -> n\d:i0:w \[color="#[0-9a-f]{6}"(, style=dashed.*)?\]', line)
+        assert re.fullmatch(r'  [nx]\d(:o0:e)? -> n\d:i\d:w \[color="#[0-9a-f]{6}"(, style=dashed.*)?\]', line)
 
 
 def test_sockets_have_their_colours_and_others_are_grey():
