@@ -54,8 +54,17 @@ _sockets: dict[type, Socket] = {}
 
 def register(socket: Socket) -> Socket:
     """Make a Python class usable as the type of inputs and outputs. The last registration of a class counts."""
+    if socket.type.__module__ != "builtins":
+        socket.type.__get_pydantic_core_schema__ = classmethod(_instance)  # type: ignore[attr-defined]
     _sockets[socket.type] = socket
     return socket
+
+
+def _instance(kind: type, source: Any, handler: Any) -> Any:
+    """Have pydantic pass a value on as it is: left to itself, it would take a dataclass apart and copy it."""
+    from pydantic_core import core_schema
+
+    return core_schema.is_instance_schema(kind)
 
 
 def socket_of(kind: type) -> Socket:

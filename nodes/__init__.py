@@ -8,6 +8,16 @@ from engine.registry import Pack, Registry
 PACK = Pack(
     "weft",
     {
+        "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist"),
+        "nodes.evaluate": ("Classify", "FrechetDistance"),
+        "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
+        "nodes.learn": ("ForwardProcess", "PlotSchedule"),
+        "nodes.load": ("LoadCheckpoint",),
+        "nodes.sample": ("CFG", "EmptyLatent", "Noise", "Sampler", "UNetDenoise"),
+        "nodes.schedule": ("CutSchedule", "NoiseSchedule"),
+        "nodes.text": ("TextEncode",),
+        "nodes.train": ("PlotLoss", "SaveModel", "TrainDDPM"),
+        "nodes.vae": ("VAEDecode", "VAEEncode"),
         "nodes.values": ("Calculate", "Integer", "JoinText", "Number", "SaveText", "Text"),
     },
 )

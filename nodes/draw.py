@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image as Picture
-    from PIL.ImageFont import FreeTypeFont, ImageFont
+    from PIL.ImageFont import FreeTypeFont
 
 INK, PAPER = (32, 32, 36), (250, 250, 248)
 
@@ -59,9 +59,7 @@ def grid(
     left = max((round(font.getlength(t)) for t in row_labels), default=-12) + 12
     heading = round(line * 1.4) if title else 0
     above = heading + (line if column_labels else 0)
-    sheet = Image.new(
-        "RGB", (left + columns * (width + gap) + gap, above + rows * (height + under + gap) + gap), PAPER
-    )
+    sheet = Image.new("RGB", (left + columns * (width + gap) + gap, above + rows * (height + under + gap) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((sheet.width / 2, heading / 2), title, INK, font, anchor="mm")
@@ -88,7 +86,7 @@ def _enlarged(picture: "Picture", scale: int) -> "Picture":
 def _font(points: int) -> "FreeTypeFont":
     from PIL import ImageFont
 
-    font: FreeTypeFont | ImageFont = ImageFont.load_default(points)
+    font = ImageFont.load_default(points)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise ValueError("this Pillow was built without FreeType, which draws the labels; install Pillow's own wheel")
     return font

@@ -85,9 +85,7 @@ class SaveImage(Node):
     def run(self, ctx: Context) -> Saved:
         pictures = to_pictures(self.image.pixels)
         numbered = len(pictures) > 1
-        return Saved(
-            tuple(save_picture(ctx, self.path, p, i if numbered else None) for i, p in enumerate(pictures))
-        )
+        return Saved(tuple(save_picture(ctx, self.path, p, i if numbered else None) for i, p in enumerate(pictures)))
 
 
 def save_picture(ctx: Context, template: str, picture: "Picture", index: int | None = None) -> SavedFile:
@@ -97,8 +95,7 @@ def save_picture(ctx: Context, template: str, picture: "Picture", index: int | N
         raise error(Problem("E-NAME", f"no picture format is called {ending or 'nothing'!r}", "end it in .png"))
     kind, mime = _FORMATS[ending]
     out = io.BytesIO()
-    options = {"PNG": {"compress_level": 4}, "WEBP": {"lossless": True}, "JPEG": {"quality": 95}}[kind]
-    picture.save(out, kind, **options)
+    picture.save(out, kind, compress_level=4, lossless=True, quality=95)
     return save_bytes(ctx, template, out.getvalue(), mime=mime, digest=pixel_digest(picture), index=index)
 
 

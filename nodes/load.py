@@ -33,6 +33,7 @@ class LoadCheckpoint(Node):
     )
 
     def run(self, ctx: Context) -> Checkpoint:
-        recipes = checkpoint.recipes(find_model(self.source, ctx.settings.folder))
-        model, text_encoder, vae = (replace(recipe, dtype=self.dtype) for recipe in recipes)
-        return Checkpoint(model, text_encoder, vae)
+        model, text_encoder, vae = checkpoint.recipes(find_model(self.source, ctx.settings.folder))
+        return Checkpoint(
+            replace(model, dtype=self.dtype), replace(text_encoder, dtype=self.dtype), replace(vae, dtype=self.dtype)
+        )

@@ -15,7 +15,6 @@ from nodes.sockets import Noise as NoiseValue
 if TYPE_CHECKING:
     import torch
 
-    from diffusion.denoise import Job
 
 Kind = Literal["model", "ddpm", "ddim", "euler", "euler_ancestral", "heun", "dpmpp_2m", "flow_euler"]
 LATENT_BYTES = 64 << 30
@@ -28,8 +27,9 @@ class Sampler(Node):
     With x0 and eps as the model sees them, and z fresh noise:
     n  = eta sigma' sqrt(1 - (sigma' alpha / (alpha' sigma))^2)
     x' = alpha' x0 + sqrt(sigma'^2 - n^2) eps + n z
-    eta = 1 on all levels is DDPM (Ho et al. 2020), eta = 0 is DDIM (Song et al. 2021) and Euler's method; euler_ancestral
-    is eta = 1 on any levels. heun and dpmpp_2m look at two slopes a step (Karras et al. 2022; Lu et al. 2022).
+    eta = 1 on all levels is DDPM (Ho et al. 2020), eta = 0 is DDIM (Song et al. 2021) and Euler's method;
+    euler_ancestral is eta = 1 on any levels. heun and dpmpp_2m look at two slopes a step (Karras et al. 2022; Lu et
+    al. 2022).
     """
 
     version = 1
@@ -140,6 +140,6 @@ class UNetDenoise(Node):
             for one in ctxs:
                 one.progress(step, total, preview=picture)
 
-        jobs: list[Job] = [Job(node.guider, node.noise, node.latent) for node in nodes]
+        jobs = [Job(node.guider, node.noise, node.latent) for node in nodes]
         dtype = dtype_for(first.guider.model, ctx)
         return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step)

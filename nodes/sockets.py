@@ -1,6 +1,7 @@
 """The wire types: which values of diffusion/ travel between nodes, under what names, and how they become bytes."""
 
-from collections.abc import Callable
+from array import array
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def _pack_dataset(value: types.Dataset) -> Packed:
     arrays = {"images": from_numpy(value.images)}
     if value.labels is not None:
         arrays["labels"] = from_numpy(value.labels)
-    meta = {"captions": list(value.captions), "class_names": list(value.class_names), "name": value.name}
+    meta: dict[str, Any] = {"captions": list(value.captions), "class_names": list(value.class_names), "name": value.name}
     return Packed(meta, arrays)
 
 
@@ -93,11 +94,15 @@ def _unpack_dataset(packed: Packed) -> types.Dataset:
     return types.Dataset(images, labels, tuple(meta["captions"]), tuple(meta["class_names"]), meta["name"])
 
 
-def _pack_recipe(recipe: types.Recipe) -> Packed:
+def _pack_model(recipe: types.ModelRecipe) -> Packed:
     """A recipe whose model lies in a folder: the cache takes the folder's files over. The path itself is no content."""
-    folder = Path(recipe.source)
-    files = {p.name: p for p in sorted(folder.iterdir()) if p.is_file()} if folder.is_dir() else {}
+    files = {p.name: p for p in sorted(Path(recipe.source).iterdir()) if p.is_file()}
     return Packed({**types.to_json(recipe), "source": ""}, {}, files)
+
+
+def _pack_recipe(recipe: types.Recipe) -> Packed:
+    """A recipe that goes with a model, and needs no files of its own."""
+    return Packed({**types.to_json(recipe), "source": ""})
 
 
 def _unpack_recipe(packed: Packed) -> types.Recipe:
@@ -106,21 +111,42 @@ def _unpack_recipe(packed: Packed) -> types.Recipe:
     return types.from_json({**meta, "source": str(folder)})
 
 
-def _packers(name: str, make: Callable[[Any], Any]) -> dict[str, Callable[[Any], Any]]:
-    """pack and unpack of a value that is one numpy array."""
-    return {
-        "pack": lambda value: Packed({}, {name: from_numpy(getattr(value, name))}),
-        "unpack": lambda packed: make(to_numpy(packed.arrays[name])),
-    }
+def _of_array(kind: type, name: str, field: str) -> Socket:
+    """The socket of a value that is one numpy array."""
+
+    def pack(value: Any) -> Packed:
+        return Packed({}, {field: from_numpy(getattr(value, field))})
+
+    def unpack(packed: Packed) -> Any:
+        return kind(to_numpy(packed.arrays[field]))
+
+    return Socket(kind, name, pack, unpack, numeric=True)
 
 
-register(Socket(types.ModelRecipe, "MODEL", _pack_recipe, _unpack_recipe, resident=True))
+@dataclass(frozen=True)
+class Losses:
+    """The loss of every step of a training."""
+
+    values: tuple[float, ...]
+
+
+def _pack_losses(losses: Losses) -> Packed:
+    data = array("d", losses.values)
+    return Packed({}, {"values": Array("F64", (len(data),), data.tobytes())})
+
+
+def _unpack_losses(packed: Packed) -> Losses:
+    return Losses(tuple(array("d", bytes(packed.arrays["values"].data))))
+
+
+register(Socket(Losses, "LOSSES", _pack_losses, _unpack_losses))
+register(Socket(types.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, resident=True))
 register(Socket(types.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, resident=True))
 register(Socket(types.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, resident=True))
 register(Socket(types.Latent, "LATENT", _pack_latent, _unpack_latent, numeric=True))
 register(Socket(types.Conditioning, "CONDITIONING", _pack_conditioning, _unpack_conditioning, numeric=True))
-register(Socket(types.Image, "IMAGE", **_packers("pixels", types.Image), numeric=True))
-register(Socket(types.Mask, "MASK", **_packers("values", types.Mask), numeric=True))
+register(_of_array(types.Image, "IMAGE", "pixels"))
+register(_of_array(types.Mask, "MASK", "values"))
 register(Socket(types.Dataset, "DATASET", _pack_dataset, _unpack_dataset))
 register(Socket(types.Schedule, "SCHEDULE"))
 register(Socket(types.Sampler, "SAMPLER"))

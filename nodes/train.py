@@ -1,0 +1,134 @@
+"""Training a denoiser from scratch, and keeping what came of it."""
+
+import json
+from typing import Literal, NamedTuple
+
+from engine.context import Context
+from engine.node import Input, Node, Seed
+from engine.values import Saved
+from nodes.output import save_bytes
+from nodes.sockets import VAE, Dataset, Image, Losses, Model, TextEncoder
+
+LOG_ROWS = 200
+"""Losses in a log at most: the mean of each stretch of steps."""
+
+
+class Trained(NamedTuple):
+    """A trained model, what goes with it, and the loss of every step."""
+
+    model: Model
+    vae: VAE
+    text_encoder: TextEncoder
+    losses: Losses
+
+
+class TrainDDPM(Node):
+    """Teach a U-Net to undo noise: minimise E |o(x_t, t, label) - target|^2 over t, pictures and noise.
+
+    x_t = alpha x0 + sigma eps; the target is eps, x0 or v = alpha eps - sigma x0 (Ho et al. 2020, algorithm 1; Salimans
+    & Ho 2022). One label in ten is dropped, so that the model learns to draw without a label too, which guidance needs.
+    Samples are made with an exponential moving average of the weights. If it is stopped, the next run goes on from
+    where it was, and ends on the same weights.
+    """
+
+    version = 1
+    numeric = True
+    dataset: Dataset
+    prediction: Literal["epsilon", "sample", "v"] = Input("v", about="what the network learns to say")
+    schedule: Literal["linear", "scaled_linear", "cosine"] = Input("cosine", about="the noise table")
+    widths: list[int] = Input([64, 128], about="features at each level of the U-Net; each level halves the picture")
+    blocks: int = Input(2, ge=1, le=16, about="residual blocks at each level")
+    patch: int = Input(1, ge=1, le=16, about="side of the squares of pixels that become one place")
+    attention: int = Input(1, ge=0, le=8, about="how many of the lowest levels have self-attention")
+    dropout: float = Input(0.0, ge=0, le=0.9, about="share of features dropped while it learns")
+    steps: int = Input(1000, ge=1, le=10_000_000, about="updates of the weights")
+    batch: int = Input(128, ge=1, le=65536, about="pictures in each")
+    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
+    warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
+    label_dropout: float = Input(0.1, ge=0, le=1, about="share of labels replaced by none")
+    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
+    seed: int = Seed(0)
+
+    def run(self, ctx: Context) -> Trained:
+        from diffusion import checkpoint
+        from diffusion.training import TrainingConfig, save_model, train
+        from diffusion.types import ScheduleConfig
+        from diffusion.unet import UNet, UNetConfig
+
+        levels = len(self.widths)
+        unet = UNetConfig(
+            channels=self.dataset.images.shape[-1],
+            widths=tuple(self.widths),
+            blocks=self.blocks,
+            attention=tuple(level >= levels - self.attention for level in range(levels)),
+            patch=self.patch,
+            classes=len(self.dataset.class_names),
+            dropout=self.dropout,
+        )
+        config = TrainingConfig(
+            prediction=self.prediction,
+            schedule=ScheduleConfig(self.schedule),
+            steps=self.steps,
+            batch=self.batch,
+            lr=self.lr,
+            warmup=self.warmup,
+            label_dropout=self.label_dropout,
+            ema=self.ema,
+            seed=self.seed,
+        )
+
+        def report(step: int, total: int, loss: float, average: UNet) -> None:
+            ctx.progress(step, total, f"loss {loss:.4f}")
+
+        folder = ctx.scratch
+        done = train(self.dataset, unet, config, folder / "progress.safetensors", device=ctx.device, report=report)
+        save_model(folder / "model", done.model, self.dataset, config, done.losses)
+        model, text_encoder, vae = checkpoint.recipes(folder / "model")
+        return Trained(model, vae, text_encoder, Losses(done.losses))
+
+
+class SaveModel(Node):
+    """Write a trained model into the output folder: config.json, model.safetensors, and log.json, which holds the
+    workflow that made it and how the loss fell. The folder can be given to LoadCheckpoint."""
+
+    version = 1
+    effect = True
+    model: Model
+    path: str = Input("model", about="name of the folder; {param} is filled in", template=True)
+    losses: Losses | None = Input(None, about="the loss of every step, for the log")
+
+    def run(self, ctx: Context) -> Saved:
+        from pathlib import Path
+
+        from diffusion.checkpoint import CONFIG, WEIGHTS
+
+        source = Path(self.model.source)
+        values = self.losses.values if self.losses else ()
+        stretch = max(1, -(-len(values) // LOG_ROWS))
+        means = [
+            (i + stretch, sum(part := values[i : i + stretch]) / len(part)) for i in range(0, len(values), stretch)
+        ]
+        log = {
+            "workflow": ctx.document,
+            "numerics": ctx.settings.numerics,
+            "loss": [[min(step, len(values)), round(mean, 6)] for step, mean in means],
+        }
+        files = {
+            CONFIG: ((source / CONFIG).read_bytes(), "application/json"),
+            WEIGHTS: ((source / WEIGHTS).read_bytes(), "application/octet-stream"),
+            "log.json": ((json.dumps(log, indent=1) + "\n").encode(), "application/json"),
+        }
+        return Saved(tuple(save_bytes(ctx, f"{self.path}/{name}", data, mime=m) for name, (data, m) in files.items()))
+
+
+class PlotLoss(Node):
+    """The loss of every step of a training, and its running mean, as a picture."""
+
+    version = 1
+    losses: Losses
+    title: str = Input("training loss", about="above the plot")
+
+    def run(self, ctx: Context) -> Image:
+        from diffusion.plots import plot_loss
+
+        return plot_loss(self.losses.values, self.title)
