@@ -18,9 +18,11 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     unet              the network
     datasets          pictures to learn from
     training          how the network learns
+    progress          stopping a training and going on as if nothing had happened
     checkpoint        the folder a model is kept in
+    family, pixel     what each kind of model is fed; for pixel-space models, and what their text means
     store             models in memory, within a budget
-    family            what a pixel-space model is fed, and what its text means
+    denoise           all of it together: recipes in, latents out
     evaluate          are the samples any good?
     plots             curves as pictures
 """

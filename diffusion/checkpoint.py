@@ -104,8 +104,11 @@ def recipes(folder: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
 
 def digest_of(folder: Path) -> str:
     """SHA-256 over both files of a model folder, as hexadecimal digits."""
-    both = b"".join(hashlib.file_digest((folder / name).open("rb"), "sha256").digest() for name in (CONFIG, WEIGHTS))
-    return hashlib.sha256(both).hexdigest()
+    both = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        with (folder / name).open("rb") as file:
+            both.update(hashlib.file_digest(file, "sha256").digest())
+    return both.hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -1,0 +1,172 @@
+"""Pictures to learn from: scikit-learn's digits, MNIST's own files, and folders of pictures.
+
+All give uint8 (N, H, W, C) and, where there are classes, int64 labels (N,).
+"""
+
+import gzip
+import json
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Picture
+
+from diffusion.types import Dataset
+
+TEST_PART = 360
+"""How many of the 1,797 digits are kept for testing."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+MOST_BYTES = 1 << 30
+
+
+def digits(size: int = 16, part: str = "train") -> Dataset:
+    """Handwritten digits, 8 x 8 scans that come with scikit-learn, enlarged to size x size, bright on dark.
+
+    part: train (1,437 pictures), test (360, as many of each class in proportion) or all. The split is always the same.
+    Raises ValueError for another part or a size outside 8 … 256.
+    """
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+
+    if not 8 <= size <= 256:
+        raise ValueError(f"size must lie in 8 … 256, got {size}")
+    scans = load_digits()
+    images = np.rint(scans.images * (255 / 16)).astype(np.uint8)
+    images = np.stack([resized(Picture.fromarray(image), size) for image in images])[..., None]
+    labels = scans.target.astype(np.int64)
+    train, test = train_test_split(np.arange(len(labels)), test_size=TEST_PART, random_state=0, stratify=labels)
+    parts = {"train": np.sort(train), "test": np.sort(test), "all": np.arange(len(labels))}
+    if part not in parts:
+        raise ValueError(f'unknown part "{part}"; known: {", ".join(parts)}')
+    chosen = parts[part]
+    return Dataset(images[chosen], labels[chosen], (), tuple("0123456789"), f"digits {size} {part}")
+
+
+def mnist(folder: Path, part: str = "train") -> Dataset:
+    """MNIST from its four original idx files, plain or .gz, in one folder: 28 x 28, bright on dark (LeCun et al. 1998).
+
+    part: train or test. Raises FileNotFoundError that names the file, and ValueError for one that is damaged.
+    """
+    prefix = {"train": "train", "test": "t10k"}.get(part)
+    if prefix is None:
+        raise ValueError(f'unknown part "{part}"; known: train, test')
+    images = read_idx(_idx_file(folder, f"{prefix}-images-idx3-ubyte", f"{prefix}-images.idx3-ubyte"), 3)
+    labels = read_idx(_idx_file(folder, f"{prefix}-labels-idx1-ubyte", f"{prefix}-labels.idx1-ubyte"), 1)
+    if len(images) != len(labels):
+        raise ValueError(f"{folder}: {len(images)} images but {len(labels)} labels")
+    if labels.size and labels.max() > 9:
+        raise ValueError(f"{folder}: label {labels.max()}, and digits end at 9")
+    return Dataset(images[..., None], labels.astype(np.int64), (), tuple("0123456789"), f"mnist {part}")
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """An idx file of unsigned bytes with that many axes. ValueError, naming the file, for anything else.
+
+    Layout: two zero bytes, the type (8: unsigned byte), the number of axes, each length as a big-endian uint32, data.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            head = file.read(4)
+            if len(head) < 4 or head[:3] != b"\0\0\x08" or head[3] != axes:
+                raise ValueError(
+                    f"{path}: magic number {head.hex() or 'missing'}, expected {bytes([0, 0, 8, axes]).hex()}"
+                )
+            lengths = file.read(4 * axes)
+            if len(lengths) < 4 * axes:
+                raise ValueError(f"{path}: ends inside its header")
+            shape = struct.unpack(f">{axes}I", lengths)
+            expected = int(np.prod([int(n) for n in shape], dtype=object))
+            if expected > MOST_BYTES:
+                raise ValueError(f"{path}: claims {expected} bytes of data, more than {MOST_BYTES}")
+            data = file.read(expected + 1)
+    except (EOFError, gzip.BadGzipFile) as err:
+        raise ValueError(f"{path}: not a whole gzip file: {err}") from err
+    if len(data) != expected:
+        has = "more" if len(data) > expected else str(len(data))
+        raise ValueError(f"{path}: {expected} bytes of data expected for {' x '.join(map(str, shape))}, found {has}")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def image_folder(folder: Path, size: int, grey: bool = False) -> Dataset:
+    """Pictures of a folder, cut to a square about the middle and resized, in the order of their names.
+
+    Sub-folders are classes, named as they are; otherwise metadata.jsonl (lines of file_name and text) or a .txt file
+    beside each picture gives captions. Raises FileNotFoundError if there is no folder or no picture, and ValueError,
+    naming the file, for a damaged one or a caption that is missing.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder")
+    classes = sorted(d for d in folder.iterdir() if d.is_dir() and _pictures(d))
+    name = folder.name
+    if classes:
+        paths = [(path, label) for label, d in enumerate(classes) for path in _pictures(d)]
+        labels = np.array([label for _, label in paths], dtype=np.int64)
+        images = _read([path for path, _ in paths], size, grey)
+        return Dataset(images, labels, (), tuple(d.name for d in classes), name)
+    found = _pictures(folder)
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}) and no folders of pictures")
+    return Dataset(_read(found, size, grey), None, _captions(folder, found), (), name)
+
+
+def resized(picture: Picture.Image, size: int) -> np.ndarray:
+    """A picture cut to a square about its middle and resized with a bicubic filter: uint8 (size, size[, 3])."""
+    side = min(picture.size)
+    left, top = ((length - side) // 2 for length in picture.size)
+    square = picture.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), Picture.Resampling.BICUBIC))
+
+
+def _idx_file(folder: Path, *names: str) -> Path:
+    for name in names:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return path
+    raise FileNotFoundError(f"{folder} holds neither {names[0]} nor {names[0]}.gz")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
+
+
+def _read(paths: Sequence[Path], size: int, grey: bool) -> np.ndarray:
+    images = []
+    for path in paths:
+        try:
+            with Picture.open(path) as picture:
+                images.append(resized(picture.convert("L" if grey else "RGB"), size))
+        except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as err:
+            raise ValueError(f"{path}: not a picture that can be read: {err}") from err
+    stacked = np.stack(images)
+    return stacked[..., None] if grey else stacked
+
+
+def _captions(folder: Path, pictures: Sequence[Path]) -> tuple[str, ...]:
+    table = folder / "metadata.jsonl"
+    if table.is_file():
+        texts = _metadata(table)
+        missing = [path.name for path in pictures if path.name not in texts]
+        if missing:
+            raise ValueError(f"{table}: no line for {missing[0]}")
+        return tuple(texts[path.name] for path in pictures)
+    beside = [path.with_suffix(".txt") for path in pictures]
+    if not any(path.is_file() for path in beside):
+        return ()
+    for path in beside:
+        if not path.is_file():
+            raise ValueError(f"{path} is missing: other pictures have a caption")
+    return tuple(path.read_text("utf-8").strip() for path in beside)
+
+
+def _metadata(table: Path) -> dict[str, str]:
+    texts = {}
+    for number, line in enumerate(table.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            texts[str(row["file_name"])] = str(row["text"])
+        except (ValueError, KeyError, TypeError) as err:
+            raise ValueError(f'{table}:{number}: needs {{"file_name": ..., "text": ...}}') from err
+    return texts
