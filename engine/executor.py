@@ -94,7 +94,7 @@ class Executor:
     def run(self) -> Outcome:
         """Execute everything. Never raises for what a node does: the outcome and the events say it."""
         started = time.perf_counter()
-        self.cache.warn = lambda problem: self.emit(Warned(problem))
+        self.cache.listen(lambda problem: self.emit(Warned(problem)))
         plan = make_plan(self.graphs, self.cache, self.settings)
         self._start(plan)
         try:

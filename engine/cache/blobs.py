@@ -46,25 +46,22 @@ class Blobs:
             return size
         with self._new(target) as file:
             for piece in pieces:
-                file.write(piece)
+                _write(file, piece)
         return size
 
-    def adopt(self, source: Path) -> tuple[str, int]:
-        """Take a file over: it is moved here, or copied if it lies on another disk. Returns its digest and size."""
-        digest = file_digest(source)
+    def adopt(self, digest: str, source: Path) -> int:
+        """Store a file whose digest is known; returns its size. The file itself stays as it is: one that the cache
+        made (in `scratch/`) gets a second name, any other is copied."""
         target = self.path(digest)
         size = source.stat().st_size
-        if _size(target) != size:
-            self._folder(target.parent)
-            try:
-                with source.open("rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(source, target)
-            except OSError:
-                with source.open("rb") as file, self._new(target) as new:
-                    while chunk := file.read(_CHUNK):
-                        new.write(chunk)
-        return digest, size
+        if _size(target) == size:
+            return size
+        if source.resolve().is_relative_to(self.root.resolve()) and self._link(source, target):
+            return size
+        with source.open("rb") as file, self._new(target) as new:
+            while chunk := file.read(_CHUNK):
+                _write(new, chunk)
+        return size
 
     def get(self, digest: str) -> bytes | None:
         """The bytes of a blob, checked against its digest; None if it is absent or damaged."""
@@ -103,10 +100,7 @@ class Blobs:
 
     def digests(self) -> Iterator[str]:
         """Every blob on disk."""
-        folder = self.root / "blobs"
-        if folder.is_dir():
-            for part in sorted(folder.iterdir()):
-                yield from sorted(p.name for p in part.iterdir())
+        yield from sorted(path.name for path in (self.root / "blobs").glob("??/*"))
 
     def sweep(self) -> int:
         """Delete what processes that died in the middle of writing left behind; returns how many files."""
@@ -114,7 +108,7 @@ class Blobs:
         count = 0
         for stray in folder.iterdir() if folder.is_dir() else ():
             pid = stray.name.partition("-")[0]
-            if not (pid.isdigit() and _alive(int(pid))):
+            if not (pid.isdigit() and is_alive(int(pid))):
                 with contextlib.suppress(OSError):
                     stray.unlink()
                     count += 1
@@ -122,9 +116,7 @@ class Blobs:
 
     @contextlib.contextmanager
     def _new(self, target: Path) -> Iterator[FileIO]:
-        temporary = self.root / "tmp" / f"{os.getpid()}-{next(_counter)}-{target.name[:16]}"
-        self._folder(temporary.parent)
-        self._folder(target.parent)
+        temporary = self._temporary(target)
         try:
             with open(temporary, "xb", buffering=0) as file:
                 yield file
@@ -134,6 +126,25 @@ class Blobs:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+    def _link(self, source: Path, target: Path) -> bool:
+        """Give a file a second name; False where the file system has no such thing."""
+        temporary = self._temporary(target)
+        try:
+            with source.open("r+b") as file:
+                os.fsync(file.fileno())
+            os.link(source.resolve(), temporary)
+            os.replace(temporary, target)
+        except OSError:
+            return False
+        return True
+
+    def _temporary(self, target: Path) -> Path:
+        """A name of this process's own on the same disk; the folders of both are made."""
+        temporary = self.root / "tmp" / f"{os.getpid()}-{next(_counter)}-{target.name[:16]}"
+        self._folder(temporary.parent)
+        self._folder(target.parent)
+        return temporary
 
     def _folder(self, folder: Path) -> None:
         if folder not in self._made:
@@ -150,6 +161,13 @@ def file_digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
+def _write(file: FileIO, data: Buffer) -> None:
+    """All of it: one call may write only a part, where the disk is nearly full or the data is over 2 GiB."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -157,7 +175,8 @@ def _size(path: Path) -> int:
         return -1
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number runs."""
     if pid == os.getpid():
         return True
     try:

@@ -4,21 +4,25 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.cache.blobs import digest_of
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, type TEXT, inputs TEXT, outputs TEXT, digest TEXT,
+VERSION = 1
+"""Of the tables. An index of any other version is set aside: a cache may always be made again."""
+_SCHEMA = f"""
+CREATE TABLE entries (key TEXT PRIMARY KEY, type TEXT, inputs TEXT, outputs TEXT, digest TEXT,
     bytes INTEGER, seconds REAL, used INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refs (blob TEXT, key TEXT, bytes INTEGER, PRIMARY KEY (blob, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latest (graph TEXT, node TEXT, key TEXT, inputs TEXT,
-    PRIMARY KEY (graph, node)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stat TEXT, sha256 TEXT) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_use ON entries (used);
+CREATE TABLE refs (blob TEXT, key TEXT, bytes INTEGER, PRIMARY KEY (blob, key)) WITHOUT ROWID;
+CREATE TABLE latest (graph TEXT, node TEXT, key TEXT, inputs TEXT, PRIMARY KEY (graph, node)) WITHOUT ROWID;
+CREATE TABLE files (path TEXT PRIMARY KEY, stat TEXT, sha256 TEXT) WITHOUT ROWID;
+CREATE INDEX by_use ON entries (used);
+CREATE INDEX by_key ON refs (key);
+PRAGMA user_version = {VERSION};
 """
 _AT_ONCE = 500
 
@@ -31,7 +35,7 @@ class Stored:
     digest: str
     meta: Any = None
     blob: str = ""
-    files: Mapping[str, str] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,50 +49,80 @@ class Entry:
     seconds: float
     bytes: int = 0
     blobs: tuple[tuple[str, int], ...] = ()
-    """(digest, bytes) of every blob it refers to."""
+    """(digest, bytes) of every blob it refers to; empty in an entry that was read."""
+
+
+@dataclass(slots=True)
+class Removed:
+    """What went with some entries: blobs that nothing refers to any more, and the outputs that had files."""
+
+    entries: int = 0
+    bytes: int = 0
+    blobs: list[str] = field(default_factory=list)
+    with_files: list[str] = field(default_factory=list)
 
 
 class Index:
     """Entries by key. Damage to the file itself loses the entries, never more: it is set aside and begun anew."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError or sqlite3.Error if the folder cannot be written."""
+    def __init__(self, path: Path, timeout: float = 10.0) -> None:
+        """`timeout`: seconds to wait for another process. Raises OSError or sqlite3.Error if it cannot be used."""
         self.path = path
+        self._timeout = timeout
+        self._tick = 0
+        self.is_new = False
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = self._open()
+            db = self._open()
         except sqlite3.DatabaseError as why:
-            if isinstance(why, sqlite3.OperationalError) and "malformed" not in str(why):
+            if not is_damage(why):
                 raise
-            self._set_aside()
-            self._db = self._open()
-        (newest,) = self._db.execute("SELECT max(used) FROM entries").fetchone()
-        self._tick = newest or 0
+            db = None
+        if db is None:
+            self.set_aside()
+            db = self._open()
+            if db is None:
+                raise sqlite3.DatabaseError("another weft keeps making an index of another version here")
+        self._db = db
 
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+    def _open(self) -> sqlite3.Connection | None:
+        """The open database, its tables made if it is new; None if it is of another version."""
+        db = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            _use_wal(db, self._timeout)
             db.execute("PRAGMA synchronous=NORMAL")
-            db.executescript(_SCHEMA)
+            if not _version(db):
+                db.execute("BEGIN IMMEDIATE")
+                if not _version(db) and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    self.is_new = True
+                db.execute("COMMIT")
+            if _version(db) == VERSION:
+                db.execute("SELECT max(used) FROM entries").fetchone()
+                return db
         except BaseException:
             db.close()
             raise
-        return db
+        db.close()
+        return None
 
-    def _set_aside(self) -> None:
+    def set_aside(self) -> None:
+        """Move the file out of the way; the next to open the index begins a new one."""
+        with contextlib.suppress(AttributeError, sqlite3.Error):
+            self._db.close()
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(f"{self.path}{suffix}", f"{self.path}.damaged{suffix}")
+                os.replace(f"{self.path}{suffix}", f"{self.path}.aside{suffix}")
 
-    def known(self, keys: Iterable[str]) -> dict[str, int]:
-        """Of these keys those that have an entry, with the bytes of each."""
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Of these keys those that have an entry."""
         wanted = list(dict.fromkeys(keys))
-        found: dict[str, int] = {}
+        found: set[str] = set()
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
             marks = ",".join("?" * len(part))
-            found.update(self._db.execute(f"SELECT key, bytes FROM entries WHERE key IN ({marks})", part))
+            found.update(k for (k,) in self._db.execute(f"SELECT key FROM entries WHERE key IN ({marks})", part))
         return found
 
     def get(self, key: str) -> Entry | None:
@@ -97,8 +131,7 @@ class Index:
         if row is None:
             return None
         _, kind, inputs, outputs, digest, size, seconds, _ = row
-        if digest_of([outputs.encode()]) != digest:
-            self.remove([key])
+        if _row_digest(key, kind, inputs, outputs) != digest:
             return None
         stored = {name: Stored(**value) for name, value in json.loads(outputs).items()}
         return Entry(key, kind, json.loads(inputs), stored, seconds, size)
@@ -107,13 +140,15 @@ class Index:
         """Store entries, in one transaction."""
         with self._transaction():
             for entry in entries:
-                outputs = json.dumps({name: _row(out) for name, out in entry.outputs.items()}, separators=(",", ":"))
+                outputs = _dump({name: _row(out) for name, out in entry.outputs.items()})
+                inputs = _dump(entry.inputs)
+                digest = _row_digest(entry.key, entry.type, inputs, outputs)
                 self._tick += 1
+                self._db.execute("DELETE FROM refs WHERE key = ?", (entry.key,))
                 self._db.execute(
                     "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (entry.key, entry.type, json.dumps(entry.inputs, separators=(",", ":")), outputs,
-                     digest_of([outputs.encode()]), entry.bytes, entry.seconds, self._tick),
-                )  # fmt: skip
+                    (entry.key, entry.type, inputs, outputs, digest, entry.bytes, entry.seconds, self._tick),
+                )
                 self._db.executemany(
                     "INSERT OR REPLACE INTO refs VALUES (?, ?, ?)",
                     [(blob, entry.key, size) for blob, size in entry.blobs],
@@ -126,32 +161,48 @@ class Index:
                 self._tick += 1
                 self._db.execute("UPDATE entries SET used = ? WHERE key = ?", (self._tick, key))
 
-    def remove(self, keys: Iterable[str]) -> list[str]:
-        """Forget entries; returns the blobs that no entry refers to any more."""
-        orphans: list[str] = []
+    def remove(self, keys: Iterable[str]) -> Removed:
+        """Forget entries."""
+        removed = Removed()
         with self._transaction():
             for key in keys:
-                blobs = [b for (b,) in self._db.execute("SELECT blob FROM refs WHERE key = ?", (key,))]
-                self._db.execute("DELETE FROM refs WHERE key = ?", (key,))
-                self._db.execute("DELETE FROM entries WHERE key = ?", (key,))
-                for blob in blobs:
-                    if not self._db.execute("SELECT 1 FROM refs WHERE blob = ?", (blob,)).fetchone():
-                        orphans.append(blob)
-        return orphans
+                self._remove(key, removed)
+        return removed
+
+    def shrink(self, limit: int) -> Removed:
+        """Forget the least recently used entries until no more than `limit` bytes are left."""
+        removed = Removed()
+        if (total := self.total()) > limit:
+            with self._transaction():
+                for (key,) in self._db.execute("SELECT key FROM entries ORDER BY used").fetchall():
+                    if total - removed.bytes <= limit:
+                        break
+                    self._remove(key, removed)
+        return removed
+
+    def _remove(self, key: str, removed: Removed) -> None:
+        row = self._db.execute("SELECT bytes, outputs FROM entries WHERE key = ?", (key,)).fetchone()
+        refs = self._db.execute("SELECT blob, bytes FROM refs WHERE key = ?", (key,)).fetchall()
+        self._db.execute("DELETE FROM refs WHERE key = ?", (key,))
+        self._db.execute("DELETE FROM entries WHERE key = ?", (key,))
+        for blob, size in refs:
+            if not self._db.execute("SELECT 1 FROM refs WHERE blob = ?", (blob,)).fetchone():
+                removed.blobs.append(blob)
+                removed.bytes += size
+        if row is not None:
+            removed.entries += 1
+            removed.bytes += row[0] - sum(size for _, size in refs)
+            with contextlib.suppress(ValueError, AttributeError):
+                removed.with_files += [o["digest"] for o in json.loads(row[1]).values() if o.get("files")]
 
     def total(self) -> int:
         """Bytes of all entries; a blob that several share counts once."""
-        (inline,) = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM entries").fetchone()
-        (blobs,) = self._db.execute(
+        (entries,) = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM entries").fetchone()
+        (counted,) = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM refs").fetchone()
+        (once,) = self._db.execute(
             "SELECT coalesce(sum(b), 0) FROM (SELECT max(bytes) b FROM refs GROUP BY blob)"
         ).fetchone()
-        (counted,) = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM refs").fetchone()
-        return int(inline - counted + blobs)
-
-    def oldest(self) -> Iterator[str]:
-        """Keys, least recently used first."""
-        for (key,) in self._db.execute("SELECT key FROM entries ORDER BY used").fetchall():
-            yield key
+        return int(entries - counted + once)
 
     def rows(self) -> list[tuple[str, str, int, float, int]]:
         """(key, type, bytes, seconds, used) of every entry, most recently used first."""
@@ -161,16 +212,24 @@ class Index:
         """Every blob that an entry refers to."""
         return {b for (b,) in self._db.execute("SELECT DISTINCT blob FROM refs")}
 
+    def broken(self, sound: set[str]) -> set[str]:
+        """The keys of entries that refer to a blob which is not among these."""
+        return {key for blob, key in self._db.execute("SELECT blob, key FROM refs") if blob not in sound}
+
     def set_latest(self, graph: str, nodes: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """Remember (node id, key, inputs) of the last run of a graph, to say later what changed."""
-        rows = [(graph, node, key, json.dumps(inputs, separators=(",", ":"))) for node, key, inputs in nodes]
+        rows = [(graph, node, key, _dump(inputs)) for node, key, inputs in nodes]
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?)", rows)
 
     def latest(self, graph: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """node id -> (key, inputs) of the last run of a graph."""
         rows = self._db.execute("SELECT node, key, inputs FROM latest WHERE graph = ?", (graph,))
-        return {node: (key, json.loads(inputs)) for node, key, inputs in rows}
+        found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        for node, key, inputs in rows:
+            with contextlib.suppress(ValueError):
+                found[node] = (key, json.loads(inputs))
+        return found
 
     def file_digest(self, path: str, stat: str) -> str | None:
         """The SHA-256 of a file, if it was computed when its size and times were these."""
@@ -189,11 +248,46 @@ class Index:
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            # Other processes count on too; an entry that is used now must be newer than any of theirs.
+            (newest,) = self._db.execute("SELECT max(used) FROM entries").fetchone()
+            self._tick = max(self._tick, newest or 0)
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+
+def is_damage(why: sqlite3.Error) -> bool:
+    """Whether the file itself is broken, rather than locked, full or not to be written."""
+    if isinstance(why, sqlite3.OperationalError):
+        return any(word in str(why) for word in ("malformed", "no such table", "no such column"))
+    return isinstance(why, sqlite3.DatabaseError) and not isinstance(why, sqlite3.ProgrammingError)
+
+
+def _use_wal(db: sqlite3.Connection, timeout: float) -> None:
+    """Write-ahead log. Two processes that make the same new file may be told at once that it is locked."""
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as why:
+            if "locked" not in str(why) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _row_digest(key: str, kind: str, inputs: str, outputs: str) -> str:
+    return digest_of(f"{part}\n".encode(errors="surrogatepass") for part in (key, kind, inputs, outputs))
+
+
+_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _row(out: Stored) -> dict[str, Any]:

@@ -1,0 +1,272 @@
+"""The cache as the rest of the engine sees it: results by key, in memory and on disk."""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cache.blobs import Blobs
+from engine.cache.codec import Coded, code, sockets
+from engine.cache.disk import Disk
+from engine.cache.index import Entry, Index, is_damage
+from engine.cache.memory import Held, Memory
+from engine.cache.scratch import Scratch
+from engine.errors import Problem
+from engine.text import size as size_text
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+Warn = Callable[[Problem], None]
+Inputs = Callable[[], Mapping[str, Any]]
+_FRESH = 2 * 10**9
+"""Nanoseconds within which two changes of a file may leave the same times behind."""
+
+
+def default_root() -> Path:
+    """$WEFT_CACHE, else weft's folder in the user's cache folder."""
+    if given := os.environ.get("WEFT_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "weft" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "weft"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weft"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the cache did since it was opened."""
+
+    hits: int = 0
+    misses: int = 0
+    stored: int = 0
+    evicted: int = 0
+    damaged: int = 0
+
+
+class Cache:
+    """Results by key. Never a wrong result, and never the end of a run: what does not match its digest is a miss, and
+    when the disk cannot be used the cache says so (W-CACHE) and goes on without it.
+
+    root: the folder on disk, or None for memory alone. limit: bytes on disk; the least recently used go first.
+    memory: bytes of results that are kept in memory between runs of one process; 0 keeps none.
+    """
+
+    def __init__(self, root: Path | None = None, *, limit: int = 20 << 30, memory: int = 0) -> None:
+        self.root = root
+        self.limit = limit
+        self.counts = Counts()
+        self.memory = Memory(memory)
+        self.disk: Disk | None = None
+        self._warn: Warn | None = None
+        self._unsaid: list[Problem] = []
+        self._scratch = Scratch(root / "scratch" if root is not None else None)
+        if root is not None:
+            try:
+                self.disk = Disk(root)
+                self._scratch.sweep()
+            except (OSError, sqlite3.Error) as why:
+                self._off(why)
+
+    def listen(self, warn: Warn | None) -> None:
+        """Send warnings there from now on, those first that nobody has heard yet; None: keep them."""
+        self._warn = warn
+        while warn is not None and self._unsaid:
+            warn(self._unsaid.pop(0))
+
+    @property
+    def index(self) -> Index | None:
+        """The index on disk, to list it; None where the disk is not used."""
+        return self.disk.index if self.disk is not None else None
+
+    @property
+    def blobs(self) -> Blobs | None:
+        """The blobs on disk, to check them; None where the disk is not used."""
+        return self.disk.blobs if self.disk is not None else None
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Of these keys those that have a result, in memory or on disk. Reads no result."""
+        wanted = [k for k in keys if k]
+        found = {k for k in wanted if k in self.memory}
+        with self._guard() as disk:
+            if disk is not None and len(found) < len(wanted):
+                found |= disk.known(k for k in wanted if k not in found)
+        return found
+
+    def entry(self, key: str) -> Entry | None:
+        """What is known about a result on disk, without reading it."""
+        with self._guard() as disk:
+            return disk.entry(key) if disk is not None else None
+        return None
+
+    def load(self, key: str, cls: "type[Node]", names: Iterable[str]) -> Held | None:
+        """These outputs of a result, or None if it is not there whole. A damaged one is set aside."""
+        names = tuple(names)
+        held = self.memory.get(key)
+        if held is None or any(n not in held.values for n in names):
+            held = self._load(key, cls, names)
+        if held is None:
+            self.counts.misses += 1
+            return None
+        self.counts.hits += 1
+        if self.disk is not None:
+            self.disk.touch(key)
+        return held
+
+    def _load(self, key: str, cls: "type[Node]", names: Sequence[str]) -> Held | None:
+        with self._guard() as disk:
+            entry = disk.entry(key) if disk is not None else None
+            if disk is None or entry is None:
+                return None
+            try:
+                values = {name: disk.read(entry.outputs[name], sockets(cls)[name]) for name in names}
+            except Exception as why:  # a blob of an older weft may trip any line of a socket's unpack
+                self.counts.damaged += 1
+                self._say(f"a cached result of {cls.__name__} is damaged: {_words(why)}", "it is made again")
+                disk.forget([key])
+                return None
+            found = Held(values, {n: s.digest for n, s in entry.outputs.items()}, entry.seconds, entry.bytes)
+            if len(values) == len(cls.outputs):
+                self.memory.put(key, found)
+            return found
+        return None
+
+    def store(
+        self, key: str, cls: "type[Node]", values: Mapping[str, Any], seconds: float, inputs: Inputs, *, keep: bool
+    ) -> Held:
+        """Keep a result (if `keep`), and say its digests. Files in it are taken over into the cache, and the values
+        that come back point to them there. Raises what is wrong with the values themselves."""
+        stored = cls.is_stored()
+        coded = {name: code(value, sockets(cls)[name]) for name, value in values.items()} if stored else {}
+        has_files = any(one.file_digests for one in coded.values())
+        written = False
+        if keep and stored:
+            with self._guard(coded) as disk:
+                if disk is not None:
+                    values = _moved(cls, values, coded, disk.write(key, cls.__name__, coded, seconds, inputs))
+                    written = True
+                    self.counts.stored += 1
+                    if disk.written > self.limit // 8:
+                        self.flush()
+        held = Held(values, {n: c.digest for n, c in coded.items()}, seconds, sum(c.bytes for c in coded.values()))
+        if keep and cls.cached and not cls.effect:
+            self.memory.put(key, held)
+        if written or cls.effect or (stored and not has_files):
+            self._scratch.drop(key)
+        return held
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop results."""
+        keys = list(keys)
+        for key in keys:
+            self.memory.drop(key)
+        with self._guard() as disk:
+            if disk is not None:
+                disk.forget(keys)
+
+    def flush(self) -> None:
+        """Write what waits to be written, and keep to the limit."""
+        with self._guard() as disk:
+            if disk is not None:
+                disk.flush()
+                if disk.written:
+                    self.counts.evicted += disk.shrink(self.limit).entries
+
+    def collect(self, limit: int) -> tuple[int, int]:
+        """Evict the least recently used until no more than `limit` bytes are left: (entries dropped, bytes left)."""
+        with self._guard() as disk:
+            if disk is not None:
+                dropped = disk.shrink(limit).entries
+                self.counts.evicted += dropped
+                return dropped, disk.index.total()
+        return 0, 0
+
+    def scratch(self, key: str) -> Path:
+        """A folder for the unfinished work of a node with this key; `store` deletes it. Raises OSError."""
+        return self._scratch.folder(key)
+
+    def sha256(self, path: Path) -> str:
+        """SHA-256 of a file, remembered for as long as its size and times stay the same. Raises OSError."""
+        status = path.stat()
+        stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        name = str(path.resolve())
+        with self._guard() as disk:
+            if disk is not None and (known := disk.index.file_digest(name, stamp)):
+                return known
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        # A file that changes twice within one tick of the file system's clock keeps its times: trust only older ones.
+        if time.time_ns() - status.st_ctime_ns > _FRESH:
+            with self._guard() as disk:
+                if disk is not None:
+                    disk.index.set_file_digest(name, stamp, digest)
+        return digest
+
+    def remember(self, graph: str, nodes: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Keep (node id, key, inputs) of the last run of a graph."""
+        with self._guard() as disk:
+            if disk is not None:
+                disk.index.set_latest(graph, nodes)
+
+    def latest(self, graph: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """node id -> (key, inputs) of the last run of a graph."""
+        with self._guard() as disk:
+            return disk.index.latest(graph) if disk is not None else {}
+        return {}
+
+    def close(self) -> None:
+        """Write what waits and close."""
+        self.flush()
+        self._scratch.close()
+        if self.disk is not None:
+            self.disk.close()
+            self.disk = None
+
+    @contextlib.contextmanager
+    def _guard(self, writing: Mapping[str, Coded] | None = None) -> Iterator[Disk | None]:
+        """Use the disk; if that fails, go on without it."""
+        try:
+            yield self.disk
+        except (sqlite3.Error, OSError) as why:
+            needed = sum(one.bytes for one in writing.values()) if writing else 0
+            self._off(why, f" while writing {size_text(needed)}" if needed else "")
+
+    def _off(self, why: Exception, doing: str = "") -> None:
+        if self.disk is not None:
+            if isinstance(why, sqlite3.Error) and is_damage(why):
+                self.disk.index.set_aside()
+            with contextlib.suppress(sqlite3.Error):
+                self.disk.close()
+            self.disk = None
+        self._say(f"the cache is off for this run: {_words(why)}{doing}", f"look at {self.root}")
+
+    def _say(self, what: str, hint: str) -> None:
+        problem = Problem("W-CACHE", what, hint)
+        if self._warn is None:
+            self._unsaid.append(problem)
+        else:
+            self._warn(problem)
+
+
+def _moved(
+    cls: "type[Node]", values: Mapping[str, Any], coded: Mapping[str, Coded], files: Mapping[str, Mapping[str, Path]]
+) -> Mapping[str, Any]:
+    """The values, those with files made to point to where these lie now."""
+    moved = dict(values)
+    for name, paths in files.items():
+        packed, unpack = coded[name].packed, sockets(cls)[name].unpack
+        assert packed is not None
+        assert unpack is not None
+        moved[name] = unpack(replace(packed, files=paths))
+    return moved
+
+
+def _words(why: Exception) -> str:
+    return (why.strerror or str(why)) if isinstance(why, OSError) else str(why) or type(why).__name__
