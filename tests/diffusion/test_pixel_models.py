@@ -33,7 +33,7 @@ from diffusion.types import (
 from diffusion.unet import UNet, UNetConfig
 
 WORDS = ("cat", "dog", "polar bear")
-SIZES = UNetConfig(widths=(8, 8), blocks=1, heads=2, groups=4, embedding=8, classes=3)
+SIZES = UNetConfig(widths=(8, 8), blocks=1, heads=2, groups=4, embedding=8, patch=1, classes=3)
 
 
 def make(folder: Path, seed: int = 0) -> Path:

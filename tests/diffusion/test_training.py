@@ -13,7 +13,7 @@ from diffusion.training import TrainingConfig, ema_decay, learning_rate, save_mo
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
 from diffusion.unet import UNet, UNetConfig
 
-TINY = UNetConfig(widths=(8, 8), blocks=1, heads=2, groups=4, embedding=8, classes=2)
+TINY = UNetConfig(widths=(8, 8), blocks=1, heads=2, groups=4, embedding=8, patch=1, classes=2)
 SHORT = TrainingConfig(steps=6, batch=8, warmup=2)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from diffusion.unet import Attention, UNet, UNetConfig, time_embedding
 
-SMALL = {"widths": (8, 16), "blocks": 1, "heads": 2, "groups": 4, "embedding": 8}
+SMALL = {"widths": (8, 16), "blocks": 1, "heads": 2, "groups": 4, "embedding": 8, "patch": 1}
 
 
 def woken(unet: UNet) -> UNet:
