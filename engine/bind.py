@@ -7,6 +7,7 @@ from typing import Any
 from engine.errors import Place, Problem, error
 from engine.graph import Graph, Link, NodeDef, ParamRef, Workflow
 from engine.spec import REQUIRED, Bad, InputSpec
+from engine.templates import NAMES, template_problems, templates_of
 from engine.text import did_you_mean, quoted
 
 Draw = Callable[[], int]
@@ -36,11 +37,12 @@ def bind(workflow: Workflow, given: Mapping[str, Any] | None = None, draw: Draw 
         spec = workflow.nodes[node].cls.inputs.get(key) if dot and node in workflow.nodes else None
         if spec is None:
             problems.append(Problem("E-PARAM", *_unknown(workflow, name), Place(workflow.document.name)))
-        elif not spec.literal:
+            continue
+        place = Place(workflow.document.name, node=node, input=key)
+        if not spec.literal:
             what = f"takes {spec.type_name}, which only a link can give"
-            problems.append(Problem("E-PARAM", what, "set a param or a literal input", Place("", node=node, input=key)))
+            problems.append(Problem("E-PARAM", what, "set a param or a literal input", place))
         else:
-            place = Place(workflow.document.name, node=node, input=key)
             overrides[node, key] = _checked(spec, value, place, problems)
     for param in workflow.params.values():
         if param.name not in values:
@@ -75,6 +77,8 @@ def _graph(workflow: Workflow, values: dict[str, Any], overrides: dict[tuple[str
         by_node.setdefault(node_id, {})[key] = value
     nodes: dict[str, NodeDef] = {}
     problems: list[Problem] = []
+    names = {**values, **dict.fromkeys(NAMES, 0)}
+    place = workflow.document.placed
     for name, node in workflow.nodes.items():
         literals, lists = _from_params(node, values) if node.needs_values else ({}, {})
         literals.update(by_node.get(name, {}))
@@ -86,7 +90,11 @@ def _graph(workflow: Workflow, values: dict[str, Any], overrides: dict[tuple[str
                 overrides[name, key] = literals[key]
         if literals or lists:
             node = node.with_inputs(literals, lists)
-            problems += [_at(workflow, name, found) for found in node.cls.check(node.literals)]
+            for found in node.cls.check(node.literals):
+                key = found.place.input
+                problems.append(place(found, ("nodes", name, key) if key else ("nodes", name)))
+        for key, template in templates_of(node):
+            problems += [place(found, ("nodes", name, key)) for found in template_problems(template, names)]
         nodes[name] = node
     if problems:
         raise error(problems)
@@ -94,20 +102,29 @@ def _graph(workflow: Workflow, values: dict[str, Any], overrides: dict[tuple[str
 
 
 def _from_params(node: NodeDef, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[Any, ...]]]:
-    """(the literals that params give a node, its lists with params filled in); ints made float where one is due."""
+    """(the literals that params give a node, its lists with params filled in)."""
     literals: dict[str, Any] = {}
     lists: dict[str, tuple[Any, ...]] = {}
     for key, param in node.params.items():
-        kinds = node.cls.inputs[key].kinds
         value = values[param]
-        literals[key] = float(value) if type(value) is int and int not in kinds and float in kinds else value
+        literals[key] = _as(node, key, value)
     for key, items in node.lists.items():
-        filled = tuple(values[i.name] if isinstance(i, ParamRef) else i for i in items)
+        filled = tuple(_as(node, key, values[i.name]) if isinstance(i, ParamRef) else i for i in items)
         if any(isinstance(i, Link) for i in filled):
             lists[key] = filled
         else:
             literals[key] = list(filled)
     return literals, lists
+
+
+def _as(node: NodeDef, key: str, value: Any) -> Any:
+    """A param's value as this input takes it: an int made float where only a float will do."""
+    kinds = node.cls.inputs[key].kinds
+    if int in kinds or float not in kinds:
+        return value
+    if isinstance(value, list):
+        return [float(item) if type(item) is int else item for item in value]
+    return float(value) if type(value) is int else value
 
 
 def _checked(spec: InputSpec, value: Any, place: Place, problems: list[Problem]) -> Any:
@@ -118,10 +135,6 @@ def _checked(spec: InputSpec, value: Any, place: Place, problems: list[Problem])
         return None
 
 
-def _at(workflow: Workflow, node: str, found: Problem) -> Problem:
-    return found.at(Place(workflow.document.name, node=node, input=found.place.input))
-
-
 def _unknown(workflow: Workflow, name: str) -> tuple[str, str]:
     node, dot, key = name.partition(".")
     if dot and node in workflow.nodes:
@@ -129,5 +142,5 @@ def _unknown(workflow: Workflow, name: str) -> tuple[str, str]:
         return f"{cls.__name__} has no input {quoted(key)}", did_you_mean(key, cls.inputs)
     if dot:
         return f"no node {quoted(node)}", did_you_mean(node, workflow.nodes)
-    hint = did_you_mean(name, workflow.params) or "this workflow has no params"
+    hint = did_you_mean(name, workflow.params) or ("" if workflow.params else "this workflow has no params")
     return f"no param {quoted(name)}", hint

@@ -1,19 +1,25 @@
 """From a document to a checked workflow. Every problem is found and all are reported; what merely follows from one
 that is already reported is not."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from engine.document import NODE_ID, Document
 from engine.errors import Problem, error
-from engine.graph import Link, NodeDef, ParamRef, Workflow, upstream
+from engine.graph import Link, NodeDef, ParamRef, Workflow, reference, upstream
 from engine.links import check_links
 from engine.node import RESERVED, Node
 from engine.order import cycles, order
 from engine.params import check_params
 from engine.registry import Registry
+from engine.report import Report
 from engine.spec import REQUIRED, Bad, InputSpec
-from engine.text import did_you_mean, quoted
+from engine.templates import check_templates
+from engine.text import nearest, quoted, visible
+
+_TYPE = re.compile(r"([^@]*)@([1-9][0-9]{0,5})\Z")
+_LOOKALIKE = dict(zip("асеорхуАВСЕНКМОРТХ", "aceopxyABCEHKMOPTX", strict=True))
 
 
 def compile(document: Document, registry: Registry, targets: Iterable[str] = ()) -> Workflow:
@@ -30,109 +36,107 @@ def compile(document: Document, registry: Registry, targets: Iterable[str] = ())
 def check(document: Document, registry: Registry, targets: Iterable[str] = ()) -> tuple[Workflow | None, list[Problem]]:
     """(the workflow, or None where it is broken; all problems and warnings, in the order of the file)."""
     targets = tuple(dict.fromkeys(targets))
-    problems: list[Problem] = list(document.notes)
+    report = Report(document)
     nodes: dict[str, NodeDef] = {}
-    broken: set[str] = set()
     for position, (name, raw) in enumerate(document.nodes.items()):
-        found: list[Problem] = []
-        node = _node(document, registry, name, raw, position, found)
-        problems += found
-        if found:
-            broken.add(name)
+        node = _node(report, registry, name, raw, position)
         if node is not None:
             nodes[name] = node
-    problems += check_links(document, registry, nodes, broken)
+    # Before links that lead nowhere are taken out: a target needs what is behind these too.
+    needed = upstream(nodes, targets) if targets else {*document.nodes}
+    check_links(report, registry, nodes)
     done, stuck = order(nodes)
-    if stuck:
-        for links in cycles({n: nodes[n] for n in stuck}):
-            names = [links[0].node] if len(links) == 1 else [str(link) for link in links]
-            text = " → ".join([*names, links[0].node])
-            first = document.problem(
-                "E-CYCLE", text, "nodes cannot feed each other", path=("nodes", links[0].node), key=True
-            )
-            problems.append(first)
-    params, param_problems = check_params(document, nodes)
-    problems += param_problems
+    for links in cycles({n: nodes[n] for n in stuck}) if stuck else ():
+        what = _circle(links)
+        report.add("E-CYCLE", what, "nodes cannot feed each other", path=("nodes", links[0].node), key=True)
+    kept = {name: node for name, node in nodes.items() if name in needed}
+    whole = kept.keys() == document.nodes.keys() and not any(not p.is_warning for p in report.problems)
+    params = check_params(report, kept, whole)
+    check_templates(report, kept)
     for name in targets:
         if name not in document.nodes:
-            hint = did_you_mean(name, document.nodes)
-            problems.append(document.problem("E-LINK", f"target {quoted(name)}: no such node", hint))
-    effects = tuple(n for n in nodes if nodes[n].cls.effect)
+            report.add("E-LINK", f"target {quoted(name)}: no such node", report.suggest(name, document.nodes))
+    effects = tuple(name for name, node in nodes.items() if node.cls.effect)
     if not document.nodes:
-        problems.append(document.problem("E-NOOUT", "the workflow has no nodes", path=("nodes",)))
+        report.add("E-NOOUT", "the workflow has no nodes", "add some, with one that saves", path=("nodes",))
     elif not targets and not effects and len(nodes) == len(document.nodes):
-        problems.append(document.problem("E-NOOUT", "nothing would be saved", "add SaveImage, or name a --target"))
-    wanted = targets or effects
-    problems = _forgive(problems, upstream(nodes, targets) if targets else None)
+        report.add("E-NOOUT", "nothing would be saved", "add SaveImage, or name a --target", path=("nodes",), key=True)
+    problems = [_forgiven(problem, needed) for problem in report.problems]
     problems.sort(key=lambda p: (p.is_warning, p.place.line, p.place.column))
     if any(not p.is_warning for p in problems):
         return None, problems
-    needed = upstream(nodes, wanted) if targets else set(nodes)
     return Workflow(
         document=document,
         name=str(document.data.get("name") or document.name),
         about=str(document.data.get("about", "")),
         params=params,
-        nodes={n: nodes[n] for n in nodes if n in needed},
+        nodes=kept,
         order=tuple(n for n in done if n in needed),
-        targets=wanted,
+        targets=targets or effects,
         warnings=tuple(problems),
     ), problems
 
 
-def _forgive(problems: list[Problem], needed: set[str] | None) -> list[Problem]:
-    """With targets, problems of nodes that these do not need become one warning each."""
-    if needed is None:
-        return problems
-    kept = []
-    for problem in problems:
-        node = problem.place.node
-        if node and not node.startswith("$") and node not in needed and not problem.is_warning:
-            kept.append(Problem("W-SKIP", f"{problem.code}: {problem.what}", "the target does not need it",
-                                problem.place))  # fmt: skip
-        else:
-            kept.append(problem)
-    return kept
+def _circle(links: list[Link]) -> str:
+    """The cycle in words: 3.latent → 5.image → 3.latent, or 3 → 3."""
+    names = [visible(links[0].node, 64)] if len(links) == 1 else [visible(str(link)) for link in links]
+    between = names if len(names) <= 12 else [*names[:6], f"… {len(names) - 12} more …", *names[-6:]]
+    return " → ".join([*between, names[0]])
 
 
-def _node(
-    document: Document, registry: Registry, name: str, raw: Any, position: int, problems: list[Problem]
-) -> NodeDef | None:
+def _forgiven(problem: Problem, needed: set[str]) -> Problem:
+    """The problem, or a warning in its stead if it is that of a node which nothing wanted needs."""
+    node = problem.place.node
+    if problem.is_warning or not node or node.startswith("$") or node in needed:
+        return problem
+    return Problem("W-SKIP", f"{problem.code}: {problem.what}", "the target does not need it", problem.place)
+
+
+def _node(report: Report, registry: Registry, name: str, raw: Any, position: int) -> NodeDef | None:
     """Check one node by itself: its id, type, input names and literals. None if even its type is unknown."""
     path = ("nodes", name)
+    before = len(report.problems)
     if not NODE_ID.match(name):
-        what = f"node id {quoted(name)}"
         hint = "ids are 1–64 of A–Z a–z 0–9 _ -, not starting with __"
-        problems.append(document.problem("E-ID", what, hint, path=path, key=True))
+        report.add("E-ID", f"{quoted(name)} cannot be a node id", hint, path=path, key=True)
     if not isinstance(raw, dict):
-        problems.append(document.problem("E-SHAPE", 'a node must be an object with "type"', path=path))
+        report.add("E-SHAPE", 'a node must be an object with "type"', path=path)
         return None
-    cls = _type(document, registry, path, raw, problems)
+    cls = _type(report, registry, path, raw)
     if cls is None:
         return None
     if "about" in raw and not isinstance(raw["about"], str):
-        problems.append(document.problem("E-TYPE", '"about" must be text', path=(*path, "about")))
+        report.add("E-TYPE", '"about" must be text', path=(*path, "about"))
     if not isinstance(raw.get("cache", True), bool):
-        problems.append(document.problem("E-TYPE", '"cache" must be true or false', path=(*path, "cache")))
+        report.add("E-TYPE", '"cache" must be true or false', path=(*path, "cache"))
     specs = cls.inputs
-    for key in raw:
-        if key not in specs and key not in RESERVED:
-            hint = did_you_mean(key, specs)
-            what = f"{quoted(key)} unknown: {cls.__name__} has no such input"
-            problems.append(document.problem("E-INPUT", what, hint, path=(*path, key), key=True))
+    misspelt = _unknown_inputs(report, cls, path, raw)
     node = NodeDef(name, cls, position, {}, cache=raw.get("cache", True) is not False)
     for key, spec in specs.items():
         if key in raw:
-            _input(document, node, spec, raw[key], problems)
-        elif spec.default is REQUIRED:
-            problems.append(document.problem("E-MISSING", f'"{key}" is required', _fill(spec), path=path, key=True))
-        else:
+            _input(report, node, spec, raw[key])
+        elif spec.default is not REQUIRED:
             node.literals[key] = spec.default
-    node.__post_init__()
-    if not problems:
+        elif key not in misspelt:
+            report.add("E-MISSING", f'"{key}" is required', _fill(spec), path=path, key=True)
+    node.find_sources()
+    if len(report.problems) == before or all(p.is_warning for p in report.problems[before:]):
         for found in cls.check(node.literals):
-            problems.append(_placed(document, path, found))
+            report.place(found, (*path, found.place.input) if found.place.input else path)
     return node
+
+
+def _unknown_inputs(report: Report, cls: type[Node], path: tuple[str, str], raw: dict[str, Any]) -> set[str]:
+    """Report the keys that are no inputs; return the inputs that seem to be meant, which are then not missing."""
+    specs = cls.inputs
+    meant: set[str] = set()
+    for key in raw:
+        if key not in specs and key not in RESERVED:
+            free = [name for name in specs if name not in raw]
+            meant.update(nearest(key, free))
+            hint = report.suggest(key, free if nearest(key, free) else specs)
+            report.add("E-INPUT", f"{cls.__name__} has no input {quoted(key)}", hint, path=(*path, key), key=True)
+    return meant
 
 
 def _fill(spec: InputSpec) -> str:
@@ -141,30 +145,30 @@ def _fill(spec: InputSpec) -> str:
     return f'add "{spec.name}": "@node" with a node that makes {spec.type_name}'
 
 
-def _type(
-    document: Document, registry: Registry, path: tuple[str, str], raw: dict[str, Any], problems: list[Problem]
-) -> type[Node] | None:
+def _type(report: Report, registry: Registry, path: tuple[str, str], raw: dict[str, Any]) -> type[Node] | None:
     """The class that "type" names; "NAME@2" asks for at least version 2 of it."""
     kind = raw.get("type")
-    if not isinstance(kind, str):
-        what = '"type" is required' if kind is None else f'"type" must be text, not {quoted(kind)}'
-        problems.append(
-            document.problem("E-MISSING" if kind is None else "E-TYPE", what, "such as SaveImage", path=path)
-        )
+    if kind is None:
+        report.add("E-MISSING", '"type" is required', 'add "type": the name of a node, such as SaveImage', path=path)
         return None
-    name, _, version = kind.partition("@")
+    if not isinstance(kind, str):
+        what = f'"type" must be text, not {quoted(kind)}'
+        report.add("E-TYPE", what, "the name of a node, such as SaveImage", path=(*path, "type"))
+        return None
+    versioned = _TYPE.match(kind)
+    name = versioned.group(1) if versioned else kind
     cls = registry.get(name)
     if cls is None:
-        problems.append(document.problem("E-NODE", *_unknown(name, registry), path=(*path, "type")))
+        report.add("E-NODE", *_unknown(report, name, registry), path=(*path, "type"))
         return None
-    if version and (not version.isdigit() or not 1 <= int(version) <= cls.version):
+    if versioned and int(versioned.group(2)) > cls.version:
         what = f"{quoted(kind)}: this weft has {name} up to version {cls.version}"
-        problems.append(document.problem("E-VERSION", what, "update weft", path=(*path, "type")))
+        report.add("E-VERSION", what, "update weft", path=(*path, "type"))
         return None
     return cls
 
 
-def _unknown(name: str, registry: Registry) -> tuple[str, str]:
+def _unknown(report: Report, name: str, registry: Registry) -> tuple[str, str]:
     import unicodedata
 
     strange = next((c for c in name if not c.isascii()), "")
@@ -172,57 +176,57 @@ def _unknown(name: str, registry: Registry) -> tuple[str, str]:
         script = unicodedata.name(strange, "unnamed").split()[0].title()
         plain = "".join(_LOOKALIKE.get(c, c) for c in name)
         what = f"{quoted(name)} contains U+{ord(strange):04X} ({script})"
-        return what, did_you_mean(plain, registry.names())
-    return f"{quoted(name)} is not a node type", did_you_mean(name, registry.names()) or "weft nodes lists them"
+        return what, report.suggest(plain, registry.names())
+    close = report.suggest(name, registry.names())
+    failed = "; ".join(f"the package {quoted(pack)} did not load: {why}" for pack, why in registry.broken.items())
+    return f"{quoted(name)} is not a node type", failed or close or "weft nodes lists them"
 
 
-_LOOKALIKE = dict(zip("асеорхуАВСЕНКМОРТХ", "aceopxyABCEHKMOPTX", strict=True))
-
-
-def _placed(document: Document, path: tuple[str, str], found: Problem) -> Problem:
-    where = (*path, found.place.input) if found.place.input else path
-    return document.problem(found.code, found.what, found.hint, path=where, exit_code=found.exit_code)
-
-
-def _input(document: Document, node: NodeDef, spec: InputSpec, raw: Any, problems: list[Problem]) -> None:
+def _input(report: Report, node: NodeDef, spec: InputSpec, raw: Any) -> None:
     """Sort one input into literals, links, params or lists, and check it if it is a literal."""
     name = spec.name
+    path = ("nodes", node.id, name)
     item = reference(raw)
     if isinstance(item, Link):
         if spec.many:
             node.lists[name] = (item,)
         else:
             node.links[name] = item
-        return
-    if isinstance(item, ParamRef):
+    elif isinstance(item, ParamRef):
         node.params[name] = item.name
-        return
-    path = ("nodes", node.id, name)
-    if isinstance(raw, list):
-        items = tuple(reference(v) for v in raw)
-        links = [i for i in items if isinstance(i, Link)]
-        if links and not spec.many:
-            sources = ", ".join(link.node for link in links)
-            what = f"{'two' if len(links) == 2 else len(links)} sources ({sources})"
-            problems.append(document.problem("E-LINK", what, "one link feeds this input", path=path))
-            return
-        if any(isinstance(i, Link | ParamRef) for i in items):
-            node.lists[name] = items
-            return
-        item = list(items)
-    try:
-        node.literals[name] = spec.check(item)
-    except Bad as bad:
-        problems.append(document.problem(bad.problem.code, bad.problem.what, bad.problem.hint, path=path))
+    elif isinstance(raw, list) and spec.many:
+        _list(report, node, spec, raw)
+    elif isinstance(raw, list) and len(sources := _links(raw)) > 1:
+        what = f"{'two' if len(sources) == 2 else len(sources)} sources ({visible(', '.join(sources))})"
+        report.add("E-LINK", what, "one link feeds this input", path=path)
+    elif isinstance(raw, list) and (sources or any(isinstance(reference(v), ParamRef) for v in raw)):
+        report.add("E-TYPE", f"a list; expected one {spec.type_name}", "write it without the brackets", path=path)
+    else:
+        try:
+            node.literals[name] = spec.check(item)
+        except Bad as bad:
+            report.place(bad, path)
+        report.note_controls(item, path)
 
 
-def reference(value: Any) -> Any:
-    """What a value in a file stands for: a Link, a ParamRef, or a literal with its doubled mark undone."""
-    if not isinstance(value, str) or len(value) < 2 or value[0] not in "@$":
-        return value
-    if value[1] == value[0]:
-        return value[1:]
-    if value[0] == "$":
-        return ParamRef(value[1:])
-    node, _, output = value[1:].partition(".")
-    return Link(node, output)
+def _links(raw: list[Any]) -> list[str]:
+    return [item.node for item in map(reference, raw) if isinstance(item, Link)]
+
+
+def _list(report: Report, node: NodeDef, spec: InputSpec, raw: list[Any]) -> None:
+    """A list for an input that takes one, element by element."""
+    items: list[Any] = []
+    one = spec.element
+    for index, item in enumerate(map(reference, raw)):
+        path = ("nodes", node.id, spec.name, index)
+        if not isinstance(item, Link | ParamRef):
+            try:
+                item = one.check(item)
+            except Bad as bad:
+                report.place(bad, path)
+            report.note_controls(item, path)
+        items.append(item)
+    if any(isinstance(item, Link | ParamRef) for item in items):
+        node.lists[spec.name] = tuple(items)
+    else:
+        node.literals[spec.name] = items

@@ -1,17 +1,19 @@
 """A workflow file as it was read: plain JSON in the current format, with the place of every part of it."""
 
 import copy
+import json as jsons
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import Place, Problem, error
-from engine.jsontext import Json, dump_canonical, parse
-from engine.migrate import FORMAT, migrate
+from engine.graph import escape
+from engine.jsontext import Json, JsonPath, dump_canonical, parse
+from engine.migrate import FORMAT, Damaged, migrate
 from engine.source import Source, read_source
-from engine.text import did_you_mean, quoted
+from engine.text import did_you_mean, nearest, quoted, visible
 
 TOP_KEYS = ("format", "name", "about", "params", "nodes")
 NODE_LIMIT = 10_000
@@ -24,7 +26,8 @@ class Document:
     """A workflow before it is checked against any node class.
 
     data: the workflow in the current format. name: how messages call the file. folder: where the files that its
-    nodes read lie. json: the text it came from; None for one built in Python.
+    nodes read lie. json: the text it came from; None for one built in Python. notes: problems found while it was
+    read; the errors among them are raised when it is compiled, together with all others.
     """
 
     data: dict[str, Any]
@@ -46,19 +49,22 @@ class Document:
         params: dict[str, Any] = self.data.get("params", {})
         return params
 
-    def problem(self, code: str, what: str, hint: str = "", *, path: tuple[str | int, ...] = (), key: bool = False,
-                exit_code: int = 2) -> Problem:  # fmt: skip
+    def problem(self, code: str, what: str, hint: str = "", *, path: JsonPath = (), key: bool = False) -> Problem:
         """A problem at the part of the file that `path` names, or at its key."""
-        node = str(path[1]) if len(path) > 1 and path[0] == "nodes" else ""
-        name = str(path[2]) if node and len(path) > 2 else ""
-        if path[:1] == ("params",) and len(path) > 1:
-            node = f"${path[1]}"
-        place, excerpt = Place(self.name, node=node, input=name), ""
-        if self.json is not None:
-            line, column = self.json.locate(path, key)
-            place = Place(self.name, line, column, node, name)
-            excerpt = self.json.excerpt(line, column) if path else ""
-        return Problem(code, what, hint, place, exit_code, excerpt)
+        return self.placed(Problem(code, what, hint), path, key)
+
+    def placed(self, found: Problem, path: JsonPath, key: bool = False) -> Problem:
+        """The problem with its place: the part of the file that `path` names, or the key of that part."""
+        node = name = ""
+        if len(path) > 1:
+            node = visible(str(path[1]), 64) if path[0] == "nodes" else f"${visible(str(path[1]), 64)}"
+        if len(path) > 2 and path[0] == "nodes":
+            name = visible(str(path[2]), 64)
+        if self.json is None:
+            return replace(found, place=Place(self.name, node=node, input=name))
+        line, column = self.json.locate(path, key)
+        excerpt = self.json.excerpt(line, column) if path else ""
+        return replace(found, place=Place(self.name, line, column, node, name), excerpt=excerpt)
 
     def canonical(self) -> str:
         """The one JSON text of this workflow."""
@@ -70,17 +76,12 @@ class Document:
         for name, value in values.items():
             declared = data["params"][name]
             if isinstance(declared, dict):
-                declared["default"] = value
+                declared["default"] = escape(value)
             else:
-                data["params"][name] = value
+                data["params"][name] = {"default": value} if isinstance(value, dict) else escape(value)
         for (node, name), value in literals.items():
             data["nodes"][node][name] = escape(value)
         return data
-
-
-def escape(value: Any) -> Any:
-    """A literal as a file writes it: text that begins with @ or $ gets that mark twice."""
-    return value[0] + value if isinstance(value, str) and value[:1] in ("@", "$") else value
 
 
 def read(path: Path) -> Document:
@@ -104,56 +105,81 @@ def from_source(source: Source, path: Path | None, folder: Path | None = None) -
 
 def from_value(value: object, name: str = "workflow", folder: Path | None = None) -> Document:
     """The document in a Python value, held to the same rules as a file."""
-    from engine.errors import WeftError
-
     try:
-        text = dump_canonical(value)  # type: ignore[arg-type]
-        return from_text(text, name, folder)
+        text = jsons.dumps(value, indent=2)
+        _refuse_other_keys(value)
     except (TypeError, ValueError, RecursionError) as why:
-        if isinstance(why, WeftError):
-            raise
-        raise error(Problem("E-SHAPE", f"not a workflow: {why}", "give plain JSON values", Place(name))) from why
+        raise error(Problem("E-SHAPE", f"not plain JSON: {visible(str(why))}", "give dicts, lists, text and numbers",
+                            Place(name))) from why  # fmt: skip
+    # Lines of a text that nobody has seen would mislead: the places of this document are its nodes and inputs.
+    return replace(from_text(text, name, folder), json=None)
+
+
+def _refuse_other_keys(value: object) -> None:
+    """TypeError for a key that is no text, which JSON would silently turn into one."""
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            for key in part:
+                if not isinstance(key, str):
+                    raise TypeError(f"key {key!r} must be text")
+            pending.extend(part.values())
+        elif isinstance(part, list | tuple):
+            pending.extend(part)
 
 
 def _shape(draft: Document, value: Any) -> Document:
-    """Check the outermost shape, which everything else rests on, and bring an older format up to date."""
+    """Check the outermost shape, and bring an older format up to date.
+
+    What everything else rests on is raised at once; other problems wait in the document's notes.
+    """
     problem = draft.problem
     if not isinstance(value, dict):
         named = {list: "a list", str: "text", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
         raise error(problem("E-SHAPE", f'{named}; expected an object with "nodes"'))
     _foreign(draft, value)
-    version = value.get("format", FORMAT if "nodes" in value else None)
-    if version is None:
-        raise error(problem("E-SHAPE", 'no "nodes"; expected an object with "nodes"', _near_top(value)))
+    value = _current(draft, value)
+    notes, fatal = list(draft.notes), False
+    for key in value:
+        if key not in TOP_KEYS:
+            notes.append(problem("E-KEY", f"{quoted(key)} unknown", did_you_mean(key, TOP_KEYS), path=(key,), key=True))
+            fatal |= bool(nearest(key, [k for k in ("nodes", "params") if k not in value]))
+    for key in ("name", "about"):
+        if key in value and not isinstance(value[key], str):
+            notes.append(problem("E-SHAPE", f'"{key}" must be text', path=(key,)))
+    if not isinstance(value.get("params", {}), dict):
+        notes.append(problem("E-SHAPE", '"params" must be an object', path=("params",)))
+        fatal = True
+    nodes = value.get("nodes")
+    if "nodes" not in value and not fatal:
+        notes.append(problem("E-SHAPE", 'no "nodes"; expected an object with "nodes"'))
+        fatal = True
+    elif "nodes" in value and not isinstance(nodes, dict):
+        notes.append(problem("E-SHAPE", '"nodes" must be an object', path=("nodes",)))
+        fatal = True
+    elif nodes and len(nodes) > NODE_LIMIT:
+        notes.append(problem("E-LIMIT", f"{len(nodes)} nodes, limit {NODE_LIMIT}", path=("nodes",)))
+        fatal = True
+    if "format" not in value and "nodes" in value:
+        notes.append(problem("E-MISSING", '"format" is required', f'add "format": {FORMAT}'))
+    if fatal:
+        raise error(notes)
+    return replace(draft, data=value, notes=tuple(notes))
+
+
+def _current(draft: Document, value: dict[str, Any]) -> dict[str, Any]:
+    """The workflow in the current format."""
+    version = value.get("format", FORMAT)
     if type(version) is not int or version < 0:
-        raise error(problem("E-VERSION", f"format {quoted(version)}; expected {FORMAT}", path=("format",)))
+        raise error(draft.problem("E-VERSION", f"format {quoted(version)}; expected {FORMAT}", path=("format",)))
     if version > FORMAT:
         what = f"written for format {version}, this weft reads up to {FORMAT}"
-        raise error(problem("E-VERSION", what, "update weft", path=("format",)))
-    if version < FORMAT:
-        try:
-            value = migrate(value, version)
-        except (KeyError, TypeError, AttributeError) as why:
-            raise error(problem("E-SHAPE", f"a damaged file of format {version}: {why!r}")) from why
-    problems = [
-        problem("E-KEY", f"{quoted(key)} unknown", did_you_mean(key, TOP_KEYS), path=(key,), key=True)
-        for key in value
-        if key not in TOP_KEYS
-    ]
-    if "format" not in value:
-        problems.append(problem("E-MISSING", '"format" is required', f'add "format": {FORMAT}'))
-    for key, kind, name in (("name", str, "text"), ("about", str, "text"), ("params", dict, "an object")):
-        if key in value and not isinstance(value[key], kind):
-            problems.append(problem("E-SHAPE", f'"{key}" must be {name}', path=(key,)))
-    nodes = value.get("nodes")
-    if not isinstance(nodes, dict):
-        what = 'no "nodes"' if nodes is None else '"nodes" must be an object'
-        problems.append(problem("E-SHAPE", f'{what}; expected an object with "nodes"', path=("nodes",)))
-    elif len(nodes) > NODE_LIMIT:
-        problems.append(problem("E-LIMIT", f"{len(nodes)} nodes, limit {NODE_LIMIT}", path=("nodes",)))
-    if problems:
-        raise error(problems)
-    return Document(value, draft.name, draft.folder, draft.path, draft.json, draft.notes)
+        raise error(draft.problem("E-VERSION", what, "update weft", path=("format",)))
+    try:
+        return migrate(value, version)
+    except Damaged as why:
+        raise error(draft.problem("E-SHAPE", f"damaged for a file of format {version}: {why}")) from why
 
 
 def _foreign(draft: Document, value: dict[str, Any]) -> None:
@@ -161,13 +187,7 @@ def _foreign(draft: Document, value: dict[str, Any]) -> None:
     if isinstance(value.get("nodes"), list) and "links" in value:
         count = len(value["nodes"])
         raise error(draft.problem("E-FOREIGN", f"this is a ComfyUI workflow with {count} nodes", "try: weft import"))
-    if value and all(isinstance(n, dict) and "class_type" in n for n in value.values()):
-        what = f"this is a ComfyUI prompt (API format) with {len(value)} nodes"
+    prompt = value["prompt"] if isinstance(value.get("prompt"), dict) else value
+    if prompt and all(isinstance(n, dict) and "class_type" in n for n in prompt.values()):
+        what = f"this is a ComfyUI prompt (API format) with {len(prompt)} nodes"
         raise error(draft.problem("E-FOREIGN", what, "try: weft import"))
-
-
-def _near_top(value: dict[str, Any]) -> str:
-    from engine.text import nearest
-
-    found = next((k for k in value if nearest(k, ["nodes"])), None)
-    return f'did you mean "nodes" for {quoted(found)}?' if found else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.spec import InputSpec
+from engine.spec import REQUIRED, InputSpec
 
 if TYPE_CHECKING:
     from engine.document import Document
@@ -28,6 +28,25 @@ class ParamRef:
     """The value of a param."""
 
     name: str
+
+
+def reference(value: Any) -> Any:
+    """What a value in a file stands for: a Link, a ParamRef, or a literal with its doubled mark undone."""
+    if not isinstance(value, str) or len(value) < 2 or value[0] not in "@$":
+        return value
+    if value[1] == value[0]:
+        return value[1:]
+    if value[0] == "$":
+        return ParamRef(value[1:])
+    node, _, output = value[1:].partition(".")
+    return Link(node, output)
+
+
+def escape(value: Any) -> Any:
+    """A literal as a file writes it: text that begins with @ or $ gets that mark twice. Undone by `reference`."""
+    if isinstance(value, list | tuple):
+        return [escape(item) for item in value]
+    return value[0] + value if isinstance(value, str) and len(value) > 1 and value[0] in "@$" else value
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +73,10 @@ class NodeDef:
     """The parts of its key that do not depend on other nodes; filled in by engine.keys."""
 
     def __post_init__(self) -> None:
+        self.find_sources()
+
+    def find_sources(self) -> None:
+        """Gather the links into this node; due again whenever they change, which only a check does."""
         in_lists = (item for items in self.lists.values() for item in items if isinstance(item, Link))
         self.sources = (*self.links.values(), *in_lists)
 
@@ -87,8 +110,6 @@ class Param:
     @property
     def required(self) -> bool:
         """True if a run must give it a value."""
-        from engine.spec import REQUIRED
-
         return self.spec.default is REQUIRED and not self.spec.seed
 
 
@@ -130,12 +151,13 @@ class Graph:
 
 
 def upstream(nodes: Mapping[str, NodeDef], targets: Iterable[str]) -> set[str]:
-    """The targets and everything that they need."""
+    """The ids of the targets and of everything that they need, also of nodes that are not there."""
     found: set[str] = set()
-    stack = [t for t in targets if t in nodes]
+    stack = list(targets)
     while stack:
-        node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack.extend(link.node for link in nodes[node].sources if link.node in nodes)
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            if name in nodes:
+                stack.extend(link.node for link in nodes[name].sources)
     return found

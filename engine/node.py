@@ -13,15 +13,17 @@ Several outputs are a NamedTuple class with typed fields. A node is pure: the sa
 inputs are never changed; one that writes files says `effect = True`. The class is checked when it is defined.
 """
 
+import types
 import typing
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.context import Context
 from engine.errors import Problem
-from engine.spec import REQUIRED, FilesMark, FilesOf, InputSpec, spec_of
+from engine.spec import REQUIRED, Bad, FilesMark, FilesOf, InputSpec, spec_of
 from engine.values import Saved, socket_of
 
 RESERVED = ("type", "about", "cache")
@@ -77,6 +79,8 @@ class Node(BaseModel):
     """Whether it has a `run_batch` of its own."""
     seeds: ClassVar[tuple[str, ...]]
     """The inputs that are seeds."""
+    templates: ClassVar[tuple[str, ...]]
+    """The inputs that are file name templates."""
     single: ClassVar[bool]
     """True if `run` returns the one output itself rather than a tuple of them."""
 
@@ -129,28 +133,45 @@ def check_class(cls: type[Node]) -> None:
     def fail(what: str) -> typing.NoReturn:
         raise TypeError(f"node {cls.__name__} ({cls.__module__}): {what}")
 
-    if not isinstance(cls.__dict__.get("version"), int):
+    version = cls.__dict__.get("version")
+    if type(version) is not int or version < 1:
         fail("needs `version = 1`, an integer of its own")
     if not (cls.__doc__ or "").strip() or cls.__doc__ == Node.__doc__:
         fail("needs a docstring that states what it computes")
     if "run" not in cls.__dict__:
         fail("needs a `run(self, ctx)` of its own")
-    hints = typing.get_type_hints(cls.run)
+    try:
+        hints = typing.get_type_hints(cls.run)
+    except NameError as why:
+        fail(f"the annotations of `run` must be importable: {why}")
     if "return" not in hints:
         fail("`run` needs a return annotation: it is the type of the output")
     for name in cls.model_fields:
-        if name in RESERVED or hasattr(Node, name):
+        if name in RESERVED or hasattr(Node, name) or name in Node.__annotations__:
             fail(f'no input may be called "{name}"')
     specs = {}
     for name, field in cls.model_fields.items():
         try:
-            specs[name] = spec_of(name, field, field.annotation)
+            specs[name] = _with_default(spec_of(name, field, field.annotation))
         except TypeError as why:
             fail(str(why))
     cls.inputs = specs
     cls.batches = cls.run_batch.__func__ is not Node.run_batch.__func__  # type: ignore[attr-defined]
     cls.seeds = tuple(name for name, spec in specs.items() if spec.seed)
+    cls.templates = tuple(name for name, spec in specs.items() if spec.template)
     cls.outputs, cls.single = _outputs(cls, hints["return"], fail)
+
+
+def _with_default(spec: InputSpec) -> InputSpec:
+    """The spec, its default checked and made what the same literal in a file would be. TypeError if it is none."""
+    if (spec.files or spec.template) and (spec.kinds != (str,) or spec.many):
+        raise TypeError(f"{spec.name}: an input that names a file must be a text")
+    if spec.default is REQUIRED:
+        return spec
+    try:
+        return replace(spec, default=spec.check(spec.default))
+    except Bad as bad:
+        raise TypeError(f"{spec.name}: its default does not fit: {bad.problem.what}") from None
 
 
 def _outputs(cls: type[Node], kind: Any, fail: Any) -> tuple[dict[str, type], bool]:
@@ -163,7 +184,7 @@ def _outputs(cls: type[Node], kind: Any, fail: Any) -> tuple[dict[str, type], bo
     for name, out in outputs.items():
         try:
             socket = socket_of(_required(out))
-        except (KeyError, AttributeError):
+        except (KeyError, AttributeError, TypeError):
             fail(f"output {name or out!r} is not a registered wire type")
         if single:
             outputs = {socket.name.lower().replace(" ", "_"): out}
@@ -172,8 +193,10 @@ def _outputs(cls: type[Node], kind: Any, fail: Any) -> tuple[dict[str, type], bo
 
 def _required(kind: Any) -> Any:
     """The class behind `T` or `T | None`."""
+    if typing.get_origin(kind) not in (types.UnionType, typing.Union):
+        return kind
     parts: list[type] = [p for p in typing.get_args(kind) if p is not type(None)]
-    return parts[0] if parts else kind
+    return parts[0] if len(parts) == 1 else kind
 
 
 def output_type(cls: type[Node], output: str) -> tuple[type, bool]:

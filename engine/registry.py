@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.errors import Problem, error
+
 if TYPE_CHECKING:
     from engine.node import Node
 
@@ -32,6 +34,8 @@ class Registry:
         self._module_of: dict[str, str] = {}
         self._classes: dict[str, type[Node]] = {}
         self._more = entry_points
+        self.broken: dict[str, str] = {}
+        """Why installed packs could not be read, by their name."""
         for pack in packs:
             self.add_pack(pack)
 
@@ -56,7 +60,11 @@ class Registry:
         module = self._module_of.get(name)
         if module is None:
             return None
-        found: type[Node] = getattr(importlib.import_module(module), name)
+        try:
+            found: type[Node] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, TypeError, SyntaxError) as why:
+            what = f"the module {module} of node {name} does not load: {why}"
+            raise error(Problem("E-NODE", what, "reinstall the package that it belongs to")) from why
         self._classes[name] = found
         return found
 
@@ -77,7 +85,10 @@ class Registry:
             return
         self._more = False
         for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
-            self.add_pack(point.load())
+            try:
+                self.add_pack(point.load())
+            except Exception as why:  # whatever a stranger's package does when it is imported
+                self.broken[point.name] = f"{type(why).__name__}: {why}"
 
 
 def installed() -> Registry:

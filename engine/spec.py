@@ -1,20 +1,22 @@
 """What one input of a node takes: its type, range, default and description, and the check of a literal against them."""
 
+import json
+import math
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from engine.errors import Problem
-from engine.text import did_you_mean, quoted, size
+from engine.text import did_you_mean, quoted, size, visible
 from engine.values import socket_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 TEXT_LIMIT = 64 * 1024
-SEED_LIMIT = 2**64 - 1
+DIGITS = 20
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 FilesOf = Callable[[str, Path, Sequence[Path]], Sequence[Path]]
@@ -59,6 +61,11 @@ class InputSpec:
     """A file name template; `{param}` is expanded when it runs, and it is not in the key."""
     free: bool = False
     """Takes any value that fits a wire (a viewer, a stopwatch)."""
+
+    @property
+    def element(self) -> "InputSpec":
+        """What one element of a list input takes."""
+        return replace(self, many=False, optional=False, default=REQUIRED)
 
     @property
     def literal(self) -> bool:
@@ -111,12 +118,14 @@ class InputSpec:
                 return value
             raise Bad(Problem("E-TYPE", f"{_named(value)}; expected {self._expected(one=True)}"))
         if kind is int:
+            if abs(value) >= 10**DIGITS:
+                raise Bad(Problem("E-NUM", f"an integer of {_digits(value)} digits, limit {DIGITS}"))
             if int in self.kinds:
                 return self._check_range(value)
             if float in self.kinds:
                 return self._check_range(float(value))
         elif kind is float:
-            if value != value or value in (float("inf"), float("-inf")):
+            if not math.isfinite(value):
                 raise Bad(Problem("E-NUM", f"{value} is not a number a workflow can hold"))
             if float in self.kinds:
                 return self._check_range(value)
@@ -124,7 +133,7 @@ class InputSpec:
                 fix = f"write {int(value)}" if value.is_integer() else ""
                 raise Bad(Problem("E-TYPE", f"{value!r} is not {'an integer' if value.is_integer() else 'whole'}", fix))
         elif kind is dict and dict in self.kinds:
-            return value
+            return _plain(value)
         raise Bad(Problem("E-TYPE", f"{_named(value)}; expected {self._expected(one=True)}"))
 
     def _check_range(self, value: float) -> float:
@@ -132,16 +141,16 @@ class InputSpec:
             if self.seed and value == -1:
                 return value
             raise Bad(Problem("E-RANGE", f"{_minus(value)} is outside {self.range_text}"))
-        if self.multiple_of and value % self.multiple_of:
-            low = int(value // self.multiple_of * self.multiple_of)
-            near = [n for n in (low, low + int(self.multiple_of)) if self.ge is None or n >= self.ge]
+        if self.multiple_of and not _is_multiple(value, self.multiple_of):
+            low = math.floor(value / self.multiple_of) * self.multiple_of
+            near = [n for n in (low, low + self.multiple_of) if (self.ge is None or n >= self.ge) and
+                    (self.le is None or n <= self.le)]  # fmt: skip
             what = f"{value:g} is not a multiple of {self.multiple_of:g}"
-            raise Bad(Problem("E-STEP", what, f"nearest: {', '.join(map(str, near))}"))
+            raise Bad(Problem("E-STEP", what, f"nearest: {', '.join(f'{n:g}' for n in near)}" if near else ""))
         return value
 
     def _check_text(self, value: str) -> str:
-        if len(value) > TEXT_LIMIT // 4 and len(value.encode()) > TEXT_LIMIT:
-            raise Bad(Problem("E-SIZE", f"text of {size(len(value.encode()))}, limit {size(TEXT_LIMIT)}"))
+        _check_unicode(value)
         if self.choices and value not in self.choices:
             close = did_you_mean(value, self.choices)
             hint = close if not close.startswith("did") else f"{close} one of {', '.join(self.choices)}"
@@ -160,6 +169,38 @@ class InputSpec:
         return f'a link to {self.type_name.strip("[]")}, such as "@node"'
 
 
+def _check_unicode(text: str) -> None:
+    """Raise Bad for a text that is too long, or that has half of a surrogate pair in it."""
+    try:
+        count = len(text.encode())
+    except UnicodeEncodeError as why:
+        raise Bad(Problem("E-ENC", f"not valid Unicode at character {why.start + 1}", "remove it")) from None
+    if count > TEXT_LIMIT:
+        raise Bad(Problem("E-SIZE", f"text of {size(count)}, limit {size(TEXT_LIMIT)}", "make it shorter"))
+
+
+def _plain(value: dict[Any, Any]) -> Any:
+    """A copy of an object, made of what a file can hold and nothing else."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as why:
+        raise Bad(Problem("E-TYPE", f"an object that JSON cannot hold ({visible(str(why))})")) from None
+    _check_unicode(text)
+    return json.loads(text)
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    if isinstance(value, int) and isinstance(step, int):
+        return value % step == 0
+    # 0.3 is three times 0.1 to a person, and nearly so to a float.
+    return math.isclose(value / step, round(value / step), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _digits(value: int) -> int:
+    # Not the length of the text: Python refuses to write more than 4300 digits.
+    return math.floor(math.log10(abs(value))) + 1
+
+
 def _minus(value: float) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text.replace("-", "−", 1) if text.startswith("-") else text
@@ -167,13 +208,12 @@ def _minus(value: float) -> str:
 
 def _named(value: Any) -> str:
     """A value with the name of its type, for messages: text "20", boolean true, a list."""
-    if isinstance(value, str):
-        return f"text {quoted(value)}"
-    if isinstance(value, bool):
-        return f"boolean {quoted(value)}"
-    if isinstance(value, int | float):
-        return f"number {value!r}"
-    return {list: "a list", dict: "an object", type(None): "null"}.get(type(value), f"a {type(value).__name__}")
+    kind = type(value)
+    if kind in (str, bool, int, float):
+        word = {str: "text", bool: "boolean"}.get(kind, "number")
+        return f"{word} {quoted(value)}"
+    names = {list: "a list", tuple: "a list", dict: "an object", type(None): "null"}
+    return names.get(kind, f"a Python {kind.__name__}")
 
 
 def spec_of(name: str, field: "FieldInfo", annotation: Any) -> InputSpec:
@@ -190,6 +230,8 @@ def spec_of(name: str, field: "FieldInfo", annotation: Any) -> InputSpec:
         elif origin in (Union, types.UnionType):
             pending[:0] = get_args(part)
         elif origin is Literal:
+            if not all(isinstance(choice, str) for choice in get_args(part)):
+                raise TypeError(f"{name}: the choices of a Literal must be text")
             choices.extend(get_args(part))
             kinds.append(str)
         elif origin in (list, tuple):

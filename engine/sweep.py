@@ -1,7 +1,9 @@
 """Sweeps: several runs of one workflow that differ in named values. Zipped lists go inside, products outside."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from engine.errors import Problem, error
@@ -29,9 +31,11 @@ class Sweep:
         for name in [n for n in products if n in zips]:
             problems.append(Problem("E-SWEEP", f"{quoted(name)} is swept twice", "name it once"))
         for name, values in [*products.items(), *zips.items()]:
-            if not values:
+            if not isinstance(values, list | tuple | range):
+                problems.append(Problem("E-SWEEP", f"{quoted(name)} needs a list of values", f"not {quoted(values)}"))
+            elif not values:
                 problems.append(Problem("E-SWEEP", f"{quoted(name)} has no values", f"write {name}=a,b,c"))
-        lengths = {name: len(values) for name, values in zips.items()}
+        lengths = {name: len(values) for name, values in zips.items() if isinstance(values, list | tuple | range)}
         if len(set(lengths.values())) > 1:
             text = ", ".join(f"{name} has {count}" for name, count in lengths.items())
             problems.append(Problem("E-SWEEP", f"zipped lists differ in length: {text}", "give as many values to each"))
@@ -40,14 +44,13 @@ class Sweep:
         self.axes: tuple[Axis, ...] = tuple(((name, tuple(values)),) for name, values in products.items())
         if zips:
             self.axes += (tuple((name, tuple(values)) for name, values in zips.items()),)
-        if len(self) > LIMIT:
-            raise error(Problem("E-LIMIT", f"would run {_count(len(self))} times, limit {LIMIT}", "sweep fewer values"))
+        count = math.prod(len(axis[0][1]) for axis in self.axes)
+        if count > LIMIT:
+            raise error(Problem("E-LIMIT", f"would run {_count(count)} times, limit {LIMIT}", "sweep fewer values"))
+        self._count = count
 
     def __len__(self) -> int:
-        count = 1
-        for axis in self.axes:
-            count *= len(axis[0][1])
-        return count
+        return self._count
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The values of each variant, in lexicographic order of the axes."""
@@ -56,4 +59,4 @@ class Sweep:
 
 
 def _count(number: int) -> str:
-    return str(number) if number < 10**6 else f"{number:.1e}".replace("e+", "e")
+    return str(number) if number < 10**6 else f"{Decimal(number):.1e}".replace("e+", "e")

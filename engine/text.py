@@ -1,9 +1,15 @@
 """Showing text that came from a file: nothing in it may act on a terminal, and near misses are named."""
 
+import json
+import re
 import unicodedata
 from collections.abc import Iterable
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Tab, line feed and carriage return are how text is laid out.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_WORD = 100
+"""Characters of a name that is looked up for a near miss; comparing takes the square of it."""
 
 
 def visible(text: str, limit: int = 200) -> str:
@@ -18,20 +24,28 @@ def visible(text: str, limit: int = 200) -> str:
     return "".join(f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _HIDDEN else c for c in text)
 
 
+def find_controls(text: str) -> int:
+    """How many control characters a text holds, tab and line ends aside."""
+    return len(_CONTROL.findall(text))
+
+
 def quoted(value: object, limit: int = 60) -> str:
     """A JSON value as a short piece of an error message: text in quotes, the rest as JSON writes it."""
     if isinstance(value, str):
         return f'"{visible(value, limit)}"'
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return visible(repr(value), limit)
+    try:
+        return visible(json.dumps(value, ensure_ascii=False), limit)
+    except (TypeError, ValueError, RecursionError):
+        return visible(f"a {type(value).__name__}", limit)
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> list[str]:
     """Up to `count` of the `known` words that a person who typed `word` may have meant, best first."""
     import difflib
 
-    by_lower = {k.lower(): k for k in known}
+    if len(word) > _WORD:
+        return []
+    by_lower = {k.lower(): k for k in known if len(k) <= _WORD}
     close = difflib.get_close_matches(word.lower(), by_lower, n=count, cutoff=0.6)
     return [by_lower[c] for c in close]
 
@@ -41,8 +55,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     close = nearest(word, known)
     if close:
-        return f'did you mean "{close[0]}"?'
-    return f"known: {', '.join(known)}" if known and len(known) <= 30 else ""
+        return f"did you mean {quoted(close[0])}?"
+    return f"known: {visible(', '.join(known))}" if known and len(known) <= 30 else ""
 
 
 def size(count: float) -> str:
