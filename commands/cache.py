@@ -1,0 +1,118 @@
+"""weft cache: what is kept, how much of it, why a node would run, and whether all of it is whole."""
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+from commands.common import known_nodes, plural, print_json, say, table
+from engine.cache import Cache, default_root
+from engine.errors import Problem, error
+from engine.text import did_you_mean, quoted, seconds, size, visible
+
+if TYPE_CHECKING:
+    from engine.registry import Registry
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?\Z", re.IGNORECASE)
+
+
+def main(args: argparse.Namespace, registry: "Registry | None") -> int:
+    """Do ACTION; returns the exit code."""
+    if args.action != "why" and args.file is not None:
+        raise error(
+            Problem("E-CLI", f"{quoted(args.file)} is one word too many", "weft cache --help says what it takes")
+        )
+    cache, unusable = Cache(default_root()), list[Problem]()
+    cache.listen(unusable.append)
+    try:
+        if cache.disk is None:
+            hint = "set WEFT_CACHE to a folder that can be written; weft doctor says more"
+            raise error([Problem("E-CACHE", found.what, hint, exit_code=1) for found in unusable])
+        match args.action:
+            case "ls":
+                return _list(cache, args)
+            case "gc":
+                return _collect(cache, args)
+            case "verify":
+                return _verify(cache, args)
+            case _:
+                return _why(cache, args, registry)
+    finally:
+        cache.close()
+
+
+def _list(cache: Cache, args: argparse.Namespace) -> int:
+    rows, total = cache.rows(), cache.total()
+    listed = rows[: max(args.limit, 0)]
+    if args.json:
+        entries = [{"key": k, "type": t, "bytes": b, "seconds": s} for k, t, b, s, _ in listed]
+        print_json({"folder": str(cache.root), "results": len(rows), "bytes": total, "entries": entries})
+        return 0
+    head = ("key", "type", "size", "made in")
+    for line in table([(k[:12], t, size(b), seconds(s)) for k, t, b, s, _ in listed], head) if listed else ():
+        print(line)
+    more = f", the latest {len(listed)} listed" if len(listed) < len(rows) else ""
+    print(f"{plural(len(rows), 'result')}{more}, {size(total)} of {size(cache.limit)}, in {visible(str(cache.root))}")
+    return 0
+
+
+def _collect(cache: Cache, args: argparse.Namespace) -> int:
+    dropped, left = cache.collect(parse_size(args.max))
+    if args.json:
+        print_json({"dropped": dropped, "bytes": left})
+    else:
+        print(f"dropped {plural(dropped, 'result')}; {size(left)} left")
+    return 0
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes from 10G, 500M, 1.5GiB or 4096; units are powers of 1024. Raises E-CLI."""
+    match = _SIZE.match(text.strip())
+    if match is None:
+        raise error(Problem("E-CLI", f"{quoted(text)} is not a size", "write 10G, 500M or 0"))
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def _verify(cache: Cache, args: argparse.Namespace) -> int:
+    """Read every result against its digest. What is damaged is set aside, and made again when it is next needed."""
+    total = len(cache.rows())
+    damaged = cache.verify()
+    if args.json:
+        print_json({"results": total, "damaged": damaged})
+    elif damaged:
+        print(f"{len(damaged)} of {plural(total, 'result')} damaged: set aside, and made again when needed")
+    else:
+        print(f"{plural(total, 'result')}: all whole")
+    return 1 if damaged else 0
+
+
+def _why(cache: Cache, args: argparse.Namespace, registry: "Registry | None") -> int:
+    """Say of one node, and of what it needs, why it would run."""
+    from commands.inputs import prepare
+    from commands.plan import WORDS
+    from engine.api import graph_id
+    from engine.graph import upstream
+    from engine.plan import explain, make_plan
+
+    if not args.file or not args.node:
+        raise error(Problem("E-CLI", "weft cache why needs FILE and NODE", "try: weft cache why fox.json denoise"))
+    vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, batch=8)
+    job = prepare(args, known_nodes(registry))
+    nodes = job.graphs[0].nodes
+    if args.node not in nodes:
+        raise error(Problem("E-CLI", f"no node {quoted(args.node)}", did_you_mean(args.node, nodes)))
+    plan = make_plan(job.graphs, cache, job.settings)
+    reasons = explain(plan, cache, job.settings, graph_id(job.workflow))
+    status = {name: task.status for task in plan.tasks.values() for _, name in task.places}
+    needed = upstream(nodes, [args.node])
+    rows = [
+        (name, status[name], reasons[0, name])
+        for name in reversed(job.graphs[0].order)
+        if name in needed and (name == args.node or status[name] == "run")
+    ]
+    if args.json:
+        print_json([{"node": name, "status": state, "why": reason} for name, state, reason in rows])
+        return 0
+    say(job.workflow.warnings)
+    for name, state, reason in rows:
+        print(f"{name}: {WORDS[state]}" + ("" if reason == WORDS[state] else f": {reason}"))
+    return 0

@@ -1,0 +1,42 @@
+"""weft run --grid: the first picture of every variant of a sweep in one labelled picture."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from commands.inputs import Job
+from engine.context import Context
+from engine.errors import Problem, error
+from engine.events import Listener
+from engine.text import quoted
+from nodes.draw import grid
+from nodes.output import save_bytes
+
+NAME = "grid.png"
+
+
+def save_grid(job: Job, pictures: Mapping[int, Path], emit: Listener) -> dict[str, Any]:
+    """Draw and save the grid; returns it as one of the outputs. Raises E-NOOUT where no variant saved a picture."""
+    from PIL import Image
+
+    if not pictures:
+        what = "--grid needs pictures, and the workflow saves none"
+        raise error(Problem("E-NOOUT", what, "add SaveImage", exit_code=1))
+    opened = []
+    for path in pictures.values():
+        with Image.open(path) as picture:
+            opened.append(picture.convert("RGB"))
+    sheet = grid(opened, job.columns, [label(job.variants[variant]) for variant in pictures])
+    data = io.BytesIO()
+    sheet.save(data, "PNG")
+    digest = hashlib.sha256(sheet.tobytes()).hexdigest()
+    context = Context(settings=job.settings, emit=emit)
+    saved = save_bytes(context, NAME, data.getvalue(), mime="image/png", digest=digest)
+    return {"path": str(saved.path), "digest": saved.digest, "mime": saved.mime, "node": "", "variant": None}
+
+
+def label(variant: Mapping[str, Any]) -> str:
+    """What is special about one variant: "steps=20 eta=0.5"."""
+    return " ".join(f"{name}={v if isinstance(v, str) else quoted(v)}" for name, v in variant.items())

@@ -1,0 +1,56 @@
+"""Which device and dtype "auto" means here, found without importing torch: a plan must not wait for it."""
+
+import ctypes
+import platform
+import sys
+
+from engine.errors import Problem, error
+from engine.text import did_you_mean, quoted
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def resolve(device: str, dtype: str) -> tuple[str, str]:
+    """The device and dtype of a run, with "auto" replaced by what fits this machine.
+
+    device: cuda where an NVIDIA driver sees a GPU, else mps on a Mac with Apple's chips, else cpu. dtype: bfloat16 on
+    cuda, float32 elsewhere. Raises E-CLI for names that are none of these, and for a GPU that is not there.
+    """
+    problems = []
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (":" in device and not (kind == "cuda" and index.isdigit())):
+        close = did_you_mean(kind, ("auto", "cpu", "cuda", "mps"))
+        problems.append(
+            Problem("E-CLI", f"--device {quoted(device)} is not a device", f"{close}; cuda:1 is the second")
+        )
+    elif kind == "cuda" and (found := cuda_count()) <= int(index or 0):
+        what = f"--device {quoted(device)} is not there: {found} CUDA devices found"
+        problems.append(Problem("E-CLI", what, "take --device auto; weft doctor says more"))
+    elif kind == "mps" and not has_mps():
+        problems.append(Problem("E-CLI", "--device mps needs a Mac with Apple's chips", "take --device auto"))
+    if dtype not in DTYPES:
+        problems.append(Problem("E-CLI", f"--dtype {quoted(dtype)} is not a dtype", did_you_mean(dtype, DTYPES)))
+    if problems:
+        raise error(problems)
+    if device == "auto":
+        device = "cuda" if cuda_count() else "mps" if has_mps() else "cpu"
+    if dtype == "auto":
+        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+    return device, dtype
+
+
+def cuda_count() -> int:
+    """How many GPUs the NVIDIA driver sees; 0 where there is no driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
+
+
+def has_mps() -> bool:
+    """Whether this is a Mac with Apple's chips."""
+    return sys.platform == "darwin" and platform.machine() == "arm64"
