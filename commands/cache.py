@@ -4,7 +4,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, plural, print_json, say, table
+from commands.common import known_nodes, plural, print_json, say, table, wrong_usage
 from engine.cache import Cache, default_root
 from engine.errors import Problem, error
 from engine.text import did_you_mean, quoted, seconds, size, visible
@@ -18,9 +18,7 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?\Z", re.IGNORECASE
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Do ACTION; returns the exit code."""
     if args.action != "why" and args.file is not None:
-        raise error(
-            Problem("E-CLI", f"{quoted(args.file)} is one word too many", "weft cache --help says what it takes")
-        )
+        raise wrong_usage("cache", f"{quoted(args.file)} is one word too many")
     cache, unusable = Cache(default_root()), list[Problem]()
     cache.listen(unusable.append)
     try:

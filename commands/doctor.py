@@ -37,20 +37,13 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
 def examine() -> Iterator[Finding]:
     """Everything that is looked at."""
     yield Finding("ok", "weft", version())
-    yield _python()
+    yield Finding("ok", "Python", ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
     yield _device()
     yield from _cache()
     yield _workflows()
     yield _models()
     yield _terminal()
-
-
-def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding("problem", "Python", f"{found}; install Python 3.11 or newer")
-    return Finding("ok", "Python", found)
 
 
 def _packages() -> Iterator[Finding]:

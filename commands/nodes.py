@@ -71,9 +71,8 @@ def as_json(cls: type[Node]) -> dict[str, Any]:
             one["default"] = spec.default
         one |= {"optional": spec.optional, "about": spec.about}
         one |= {"choices": list(spec.choices)} if spec.choices else {}
-        one |= {
-            k: v for k, v in (("min", spec.ge), ("max", spec.le), ("multiple_of", spec.multiple_of)) if v is not None
-        }
+        limits = {"min": spec.ge, "max": spec.le, "multiple_of": spec.multiple_of}
+        one |= {name: limit for name, limit in limits.items() if limit is not None}
         inputs.append(one)
     return {
         "name": cls.__name__,

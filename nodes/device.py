@@ -20,9 +20,7 @@ def resolve(device: str, dtype: str) -> tuple[str, str]:
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (":" in device and not (kind == "cuda" and index.isdigit())):
         close = did_you_mean(kind, ("auto", "cpu", "cuda", "mps"))
-        problems.append(
-            Problem("E-CLI", f"--device {quoted(device)} is not a device", f"{close}; cuda:1 is the second")
-        )
+        problems.append(Problem("E-CLI", f"--device {quoted(device)} is not a device", close))
     elif kind == "cuda" and (found := cuda_count()) <= int(index or 0):
         what = f"--device {quoted(device)} is not there: {found} CUDA devices found"
         problems.append(Problem("E-CLI", what, "take --device auto; weft doctor says more"))
