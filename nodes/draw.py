@@ -39,15 +39,16 @@ def grid(
     scale: int = 1,
     gap: int = 4,
     title: str = "",
+    smooth: bool = False,
 ) -> "Picture":
-    """Pictures side by side, `columns` to a row, each enlarged `scale` times without smoothing.
+    """Pictures side by side, `columns` to a row, each enlarged `scale` times: pixel by pixel, or smoothly (bicubic).
 
     labels stand under each picture, row_labels to the left of each row, column_labels above each column; fewer than
     there are places leave the rest blank. Pictures of different sizes are centred in cells of the largest.
     """
     from PIL import Image, ImageDraw
 
-    cells = [_enlarged(p, scale) for p in pictures]
+    cells = [_enlarged(p, scale, smooth) for p in pictures]
     width, height = max(p.width for p in cells), max(p.height for p in cells)
     columns = max(1, min(columns, len(cells)))
     rows = -(-len(cells) // columns)
@@ -76,11 +77,12 @@ def grid(
     return sheet
 
 
-def _enlarged(picture: "Picture", scale: int) -> "Picture":
+def _enlarged(picture: "Picture", scale: int, smooth: bool) -> "Picture":
     from PIL import Image
 
     picture = picture.convert("RGB")
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    how = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    return picture.resize((picture.width * scale, picture.height * scale), how)
 
 
 def _font(points: int) -> "FreeTypeFont":

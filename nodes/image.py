@@ -115,7 +115,8 @@ class ImageGrid(Node):
     row_labels: list[str] = Input([], about="left of each row")
     column_labels: list[str] = Input([], about="above each column")
     title: str = Input("", about="above everything")
-    scale: int = Input(1, ge=1, le=64, about="enlarge each picture this many times, pixel by pixel")
+    scale: int = Input(1, ge=1, le=64, about="enlarge each picture this many times")
+    smooth: bool = Input(False, about="enlarge smoothly rather than pixel by pixel")
     gap: int = Input(4, ge=0, le=200, about="pixels between two pictures")
 
     def run(self, ctx: Context) -> Image:
@@ -123,7 +124,15 @@ class ImageGrid(Node):
         if not pictures:
             raise ValueError("there are no pictures to set side by side; link some to images")
         sheet = grid(
-            pictures, self.columns, self.labels, self.row_labels, self.column_labels, self.scale, self.gap, self.title
+            pictures,
+            self.columns,
+            labels=self.labels,
+            row_labels=self.row_labels,
+            column_labels=self.column_labels,
+            scale=self.scale,
+            gap=self.gap,
+            title=self.title,
+            smooth=self.smooth,
         )
         return Image(to_pixels([sheet]))
 

@@ -83,7 +83,11 @@ def _pack_dataset(value: types.Dataset) -> Packed:
     arrays = {"images": from_numpy(value.images)}
     if value.labels is not None:
         arrays["labels"] = from_numpy(value.labels)
-    meta: dict[str, Any] = {"captions": list(value.captions), "class_names": list(value.class_names), "name": value.name}
+    meta: dict[str, Any] = {
+        "captions": list(value.captions),
+        "class_names": list(value.class_names),
+        "name": value.name,
+    }
     return Packed(meta, arrays)
 
 
