@@ -39,7 +39,8 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
 
 
 def _list(cache: Cache, args: argparse.Namespace) -> int:
-    rows, total = cache.rows(), cache.total()
+    assert cache.index is not None
+    rows, total = cache.index.rows(), cache.index.total()
     listed = rows[: max(args.limit, 0)]
     if args.json:
         entries = [{"key": k, "type": t, "bytes": b, "seconds": s} for k, t, b, s, _ in listed]
@@ -54,11 +55,13 @@ def _list(cache: Cache, args: argparse.Namespace) -> int:
 
 
 def _collect(cache: Cache, args: argparse.Namespace) -> int:
+    assert cache.disk is not None
     dropped, left = cache.collect(parse_size(args.max))
+    strays = cache.disk.sweep_orphans()
     if args.json:
-        print_json({"dropped": dropped, "bytes": left})
+        print_json({"dropped": dropped, "strays": strays, "bytes": left})
     else:
-        print(f"dropped {plural(dropped, 'result')}; {size(left)} left")
+        print(f"dropped {plural(dropped, 'result')}, {plural(strays, 'stray file')}; {size(left)} left")
     return 0
 
 
@@ -72,8 +75,13 @@ def parse_size(text: str) -> int:
 
 def _verify(cache: Cache, args: argparse.Namespace) -> int:
     """Read every result against its digest. What is damaged is set aside, and made again when it is next needed."""
-    total = len(cache.rows())
-    damaged = cache.verify()
+    assert cache.index is not None
+    assert cache.blobs is not None
+    keys = [row[0] for row in cache.index.rows()]
+    broken = cache.index.broken({blob for blob in cache.index.blobs() if cache.blobs.check(blob)})
+    damaged = [key for key in keys if key in broken or cache.index.get(key) is None]
+    cache.forget(damaged)
+    total = len(keys)
     if args.json:
         print_json({"results": total, "damaged": damaged})
     elif damaged:

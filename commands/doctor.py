@@ -70,11 +70,11 @@ def _cache() -> Iterator[Finding]:
     root = default_root()
     cache = Cache(root)
     try:
-        if cache.disk is None:
+        if cache.index is None:
             text = f"{visible(str(root))} cannot be written; set WEFT_CACHE to a folder that can"
             yield Finding("problem", "cache", text)
             return
-        yield Finding("ok", "cache", f"{visible(str(root))}, {size(cache.total())} of {size(cache.limit)}")
+        yield Finding("ok", "cache", f"{visible(str(root))}, {size(cache.index.total())} of {size(cache.limit)}")
     finally:
         cache.close()
     free = shutil.disk_usage(root).free
