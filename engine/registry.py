@@ -5,7 +5,6 @@ point group "weft.nodes", and read only when a name is not in a pack that is alr
 """
 
 import importlib
-import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,6 +83,8 @@ class Registry:
         if not self._more:
             return
         self._more = False
+        import importlib.metadata
+
         for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
             try:
                 self.add_pack(point.load())
