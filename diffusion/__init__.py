@@ -19,6 +19,7 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     datasets          pictures to learn from
     training          how the network learns
     progress          stopping a training and going on as if nothing had happened
+    preview           a quick look while it learns
     checkpoint        the folder a model is kept in
     family, pixel     what each kind of model is fed; for pixel-space models, and what their text means
     store             models in memory, within a budget

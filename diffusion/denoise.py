@@ -44,7 +44,7 @@ def denoise(
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)
     positives, negatives = zip(*(_inputs(job.guider, family, batch) for job in jobs), strict=True)
-    guided = guider.positive is not None and bool((scales != 1).any())
+    guided = any(job.guider.positive is not None and job.guider.scale != 1 for job in jobs)
     guidance = Guidance(
         network,
         model.prediction,

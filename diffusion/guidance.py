@@ -27,8 +27,6 @@ Denoiser = Callable[[torch.Tensor, Level], tuple[torch.Tensor, torch.Tensor]]
 
 def rows(conditioning: Conditioning, batch: int) -> dict[str, torch.Tensor]:
     """A condition's P prompts repeated for a batch of B, prompt after prompt. ValueError if B is no multiple of P."""
-    if not conditioning.tensors:
-        return {}
     prompts = conditioning.prompts
     if batch % prompts:
         raise ValueError(f"{prompts} prompts need a batch that is a multiple of {prompts}, not {batch}")

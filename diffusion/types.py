@@ -117,8 +117,8 @@ class Conditioning:
 
     @property
     def prompts(self) -> int:
-        """P, the number of prompts."""
-        return int(next(iter(self.tensors.values())).shape[0])
+        """P, the number of prompts; 1 where nothing is fed."""
+        return next((int(tensor.shape[0]) for tensor in self.tensors.values()), 1)
 
 
 @dataclass(frozen=True, eq=False)

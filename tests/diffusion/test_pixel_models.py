@@ -237,9 +237,10 @@ def test_b8_jobs_run_as_one_batch_equal_jobs_run_one_at_a_time(model: ModelRecip
         Guider(model, None),
     ]
     jobs = [Job(guider, Noise(10 * i), empty_latent(model, batch=2)) for i, guider in enumerate(guiders)]
-    together = denoise(jobs, STEPS, Sampler("ddpm"), "cpu")
-    for job, latent in zip(jobs, together, strict=True):
-        torch.testing.assert_close(latent.samples, denoise([job], STEPS, Sampler("ddpm"), "cpu")[0].samples)
+    for order in (jobs, jobs[::-1]):
+        together = denoise(order, STEPS, Sampler("ddpm"), "cpu")
+        for job, latent in zip(order, together, strict=True):
+            torch.testing.assert_close(latent.samples, denoise([job], STEPS, Sampler("ddpm"), "cpu")[0].samples)
 
 
 def test_the_models_own_sampler_and_clipping(model: ModelRecipe) -> None:
