@@ -12,10 +12,11 @@ from engine.bind import bind
 from engine.cache import Cache, default_root
 from engine.compile import compile
 from engine.context import CancelToken, Settings
-from engine.errors import Problem, RunError
-from engine.events import Event, Listener, NodeFinished
-from engine.executor import Executor, Outcome
+from engine.errors import Cancelled, Problem, error
+from engine.events import Event, Listener, NodeFinished, Warned
+from engine.executor import Executor
 from engine.graph import Workflow
+from engine.outcome import Outcome
 from engine.registry import Registry, installed
 from engine.sweep import Sweep
 from engine.values import SavedFile
@@ -44,13 +45,15 @@ def load(
 
 @dataclass(frozen=True)
 class Result:
-    """What a run made: files in the order of the variants, and the outputs of targets that save nothing."""
+    """What a run made."""
 
     files: tuple[SavedFile, ...]
+    """What was saved, variant by variant."""
     values: Mapping[str, Any]
+    """By node id, the outputs of targets that save nothing; of a sweep, the last variant's."""
     seeds: tuple[Mapping[str, int], ...]
-    status: str
-    problems: tuple[Problem, ...]
+    """For each variant the seeds that feed it, by param or node.input."""
+    warnings: tuple[Problem, ...] = ()
     nodes: Mapping[str, NodeFinished] = field(default_factory=dict)
     """Nodes that ran, by id; of a sweep, the last variant's."""
 
@@ -72,7 +75,10 @@ def run(
     token: CancelToken | None = None,
     **params: Any,
 ) -> Result:
-    """Run a workflow with these params and return what it made. Raises RunError if a node failed.
+    """Run a workflow with these params and return what it made.
+
+    Raises WorkflowError for params that do not fit, MissingError for files that are not there, Cancelled if the token
+    or Ctrl-C stopped it, and if nodes failed, the error of their problems (RunError, for most).
 
     settings: device, dtype, output folder and the rest; by default the CPU and ./out. cache: by default the user's
     own on disk. sweep: variants to run instead of one. Params that are not Python names go through `sweep`.
@@ -81,10 +87,13 @@ def run(
     own = cache is None
     cache = cache or Cache(default_root())
     finished: dict[str, NodeFinished] = {}
+    warnings: list[Problem] = []
 
     def listen(event: Event) -> None:
         if isinstance(event, NodeFinished):
             finished[event.node] = event
+        elif isinstance(event, Warned):
+            warnings.append(event.problem)
         if on_event is not None:
             on_event(event)
 
@@ -96,14 +105,15 @@ def run(
     finally:
         if own:
             cache.close()
-    if outcome.failed:
-        raise RunError(outcome.problems)
+    if outcome.problems:
+        raise error(outcome.problems)
+    if outcome.status == "cancelled":
+        raise Cancelled
     return Result(
         files=tuple(f for _, saved in sorted_saved(outcome) for f in saved.files),
         values={name: _single(values) for (_, name), values in outcome.values.items()},
         seeds=tuple(g.seeds for g in graphs),
-        status=outcome.status,
-        problems=tuple(outcome.problems),
+        warnings=(*workflow.warnings, *warnings),
         nodes=finished,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import Cancelled, Place, Problem
-from engine.events import Event, Listener, NodeProgress, Warned
+from engine.events import Listener, NodeProgress, Warned
 
 
 class CancelToken:
@@ -82,7 +82,8 @@ class Context:
         if self.scratch_of is None:
             import tempfile
 
-            return Path(tempfile.mkdtemp(prefix="weft-"))
+            folder = Path(tempfile.mkdtemp(prefix="weft-"))
+            self.scratch_of = lambda: folder
         return self.scratch_of()
 
     @property
@@ -112,6 +113,3 @@ class Context:
     def seconds(self, input: str) -> float:
         """How long it took, when it was computed, to make the value that feeds this input."""
         return self.seconds_of(input)
-
-
-__all__ = ["CancelToken", "Context", "Event", "Settings"]

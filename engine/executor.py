@@ -1,49 +1,25 @@
 """Running a plan: each task once, sources first, results dropped after their last use."""
 
+import copy
+import functools
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.cache import Cache, Held
 from engine.context import CancelToken, Context, Settings
 from engine.errors import Cancelled, Place, Problem, WeftError
-from engine.events import (
-    Listener,
-    NodeCached,
-    NodeFailed,
-    NodeFinished,
-    NodeSkipped,
-    NodeStarted,
-    RunFinished,
-    RunStarted,
-    Warned,
-)
-from engine.graph import Graph, Link, NodeDef
+from engine.events import Listener, Warned
+from engine.failure import Explain, outputs, problems_of
+from engine.graph import Graph, Link
 from engine.keys import inputs_json
-from engine.node import Node, output_type
-from engine.plan import Plan, Task, make_plan
-from engine.values import Saved
+from engine.node import Node
+from engine.outcome import Outcome, Recorder
+from engine.plan import Plan, Task, make_plan, models_from_files
 
-Explain = Callable[[Exception, NodeDef], Problem | None]
-"""Turns an error of a library into a problem in words; None if it has no better ones."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a run left: its status, the files saved by (variant, node), the values of targets, the problems."""
-
-    status: str = "done"
-    saved: dict[tuple[int, str], Saved] = field(default_factory=dict)
-    values: dict[tuple[int, str], Mapping[str, Any]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    seconds: float = 0.0
-    ran: int = 0
-    cached: int = 0
-    failed: int = 0
-    skipped: int = 0
+Ready = tuple[Task, Node, Context]
 
 
 def resident_peak() -> int:
@@ -59,9 +35,14 @@ def resident_peak() -> int:
 class _Lost(Exception):
     """A result that the plan counted on turned out to be gone or damaged."""
 
+    def __init__(self, task: Task) -> None:
+        super().__init__(task.id)
+        self.task = task
+
 
 class Executor:
-    """One run. The events it emits are all that anybody sees of it; a slow listener slows the run."""
+    """One run. The events it emits are all that anybody sees of it; a slow listener slows the run, and one that
+    raises ends it: what it raised comes out of `run` once everything is tidied up."""
 
     def __init__(
         self,
@@ -78,72 +59,78 @@ class Executor:
         self.graphs = graphs
         self.cache = cache
         self.settings = settings
-        self.emit = emit
         self.token = token or CancelToken()
         self.explain = explain
         self.graph_id = graph_id
         self.memory = memory
-        self.outcome = Outcome()
+        self.record = Recorder(emit)
         self._held: dict[str, Held] = {}
         self._uses: dict[str, int] = {}
         self._failed: dict[str, str] = {}
-        self._done: set[str] = set()
-        self._shown: set[str] = set()
-        self._ran: list[Task] = []
+        self._over: set[str] = set()
+        self._lost: set[str] = set()
+        self._unsure: set[str] = set()
+        self._made: list[tuple[str, str, Mapping[str, Any]]] = []
+        self._models: Mapping[str, frozenset[str]] = {}
 
     def run(self) -> Outcome:
-        """Execute everything. Never raises for what a node does: the outcome and the events say it."""
+        """Execute everything. What nodes do is in the outcome and the events; raised are only the problems of files
+        that are not there before anything runs, and what the listener raises."""
         started = time.perf_counter()
-        self.cache.listen(lambda problem: self.emit(Warned(problem)))
         plan = make_plan(self.graphs, self.cache, self.settings)
-        self._start(plan)
+        outcome = self.record.outcome
+        self.cache.listen(lambda problem: self.record.send(Warned(problem)))
         try:
-            while True:
-                try:
-                    self._execute(plan)
-                    break
-                except _Lost:
-                    plan = make_plan(self.graphs, self.cache, self.settings, have=self._held)
-        except Cancelled:
-            self.outcome.status = "cancelled"
+            self.record.begin(plan)
+            plan = self._execute_all(plan)
+        except (Cancelled, KeyboardInterrupt):
+            outcome.status = "cancelled"
+        except WeftError as why:  # a file that went away before a plan was made anew
+            outcome.status = "failed"
+            outcome.problems += why.problems
         finally:
-            self._remember(plan)
+            self.cache.listen(None)
+            if self.graph_id and self._made:
+                self.cache.remember(self.graph_id, self._made)
             self.cache.flush()
-        out = self.outcome
-        out.seconds = time.perf_counter() - started
-        if out.failed and out.status == "done":
-            out.status = "failed"
-        self._skip_rest(plan)
-        self.emit(RunFinished(out.status, out.seconds, out.ran, out.cached, out.failed, out.skipped))
-        return out
+        if outcome.failed and outcome.status == "done":
+            outcome.status = "failed"
+        if outcome.status != "done":
+            for task in plan.tasks.values():
+                if task.status == "run" and task.id not in self._over:
+                    self._skip(task, self._blocked(task) or outcome.status)
+        return self.record.end(time.perf_counter() - started)
 
-    def _start(self, plan: Plan) -> None:
-        run = plan.count("run")
-        seeds = tuple(dict(graph.seeds) for graph in self.graphs)
-        name = self.graphs[0].workflow.name
-        self.emit(RunStarted(name, len(self.graphs), run, plan.count("cached"), seeds))
-        for name in self.graphs[0].drawn:
-            problem = Problem("W-SEED", f"drew {name} = {self.graphs[0].seeds[name]}", "give it to make this again")
-            self.emit(Warned(problem))
+    def _execute_all(self, plan: Plan) -> Plan:
+        """Execute the plan, and others after it as long as results turn out to be lost. Each key is lost once at most:
+        from then on it is made, not read. Returns the last plan."""
+        while True:
+            try:
+                self._execute(plan)
+                return plan
+            except _Lost as lost:
+                self._lost.add(lost.task.key)
+                self._held.pop(lost.task.id, None)
+            plan = make_plan(self.graphs, self.cache, self.settings, have=self._held, over=self._over, lost=self._lost)
 
     def _execute(self, plan: Plan) -> None:
+        self._models = models_from_files(plan)
         self._count_uses(plan)
-        waiting = [t for t in plan.tasks.values() if t.status != "unneeded" and t.id not in self._done]
+        tasks = [t for t in plan.tasks.values() if t.status != "unneeded"]
         index = 0
-        while index < len(waiting):
+        while index < len(tasks):
             if self.token.cancelled:
                 raise Cancelled
-            task = waiting[index]
+            task = tasks[index]
             index += 1
             if task.status == "cached":
-                if task.id not in self._shown:
-                    self._show_cached(task, task.places)
+                self.record.cached(task)
             elif cause := self._blocked(task):
                 self._skip(task, cause)
             else:
                 batch = [task]
-                while task.node.cls.batches and index < len(waiting) and len(batch) < self.settings.batch:
-                    other = waiting[index]
+                while task.node.cls.batches and index < len(tasks) and len(batch) < self.settings.batch:
+                    other = tasks[index]
                     if other.node.id != task.node.id or other.status != "run" or self._blocked(other):
                         break
                     batch.append(other)
@@ -152,131 +139,127 @@ class Executor:
                 if self._failed and not self.settings.keep_going:
                     return
         for variant, task_id in plan.targets:
-            if task_id in self._held:
-                name = next(n for v, n in plan.tasks[task_id].places if v == variant)
-                self.outcome.values[variant, name] = self._held[task_id].values
+            task = plan.tasks[task_id]
+            if not task.node.cls.effect and task_id not in self._failed:
+                name = next(n for v, n in task.places if v == variant)
+                self.record.outcome.values[variant, name] = self._value(task, tuple(task.node.cls.outputs)).values
 
     def _count_uses(self, plan: Plan) -> None:
-        """How many tasks that will run still read each result. Targets that are not effects are held to the end."""
+        """How many tasks that will run still read each result. Targets that save nothing are held to the end."""
         self._uses = {}
         for task in plan.tasks.values():
-            if task.status == "run" and task.id not in self._done:
+            if task.status == "run":
                 for source in task.sources.values():
                     self._uses[source] = self._uses.get(source, 0) + 1
         for _, target in plan.targets:
-            task = plan.tasks[target]
-            if not task.node.cls.effect:
+            if not plan.tasks[target].node.cls.effect:
                 self._uses[target] = self._uses.get(target, 0) + 1
-                if task.status == "cached":
-                    self._value(task, tuple(task.node.cls.outputs))
 
     def _value(self, task: Task, names: Sequence[str]) -> Held:
         """These outputs of a task: held, or read from the cache."""
         held = self._held.get(task.id)
         if held is None or any(name not in held.values for name in names):
-            more = self.cache.load(task.key, task.node.cls, names)
+            more = self.cache.load(task.key, task.node.cls, names) if task.status == "cached" else None
             if more is None:
-                raise _Lost(task.id)
+                raise _Lost(task)
             held = Held({**(held.values if held else {}), **more.values}, more.digests, more.seconds, more.bytes)
             self._held[task.id] = held
         return held
 
     def _run(self, plan: Plan, batch: Sequence[Task]) -> None:
-        """Run tasks of one node class; together, where their batch keys allow it."""
-        ready: dict[object, list[tuple[Task, Node, Context]]] = {}
+        """Run tasks of one node; together, where their batch keys allow it."""
+        ready: dict[object, list[Ready]] = {}
         for task in batch:
+            inputs = self._inputs(plan, task)
             context = self._context(plan, task)
             try:
-                node = task.node.cls(**self._inputs(plan, task))
+                node = task.node.cls(**inputs)
                 key = node.batch_key() if len(batch) > 1 else None
-            except (_Lost, Cancelled):
-                raise
             except Exception as why:
-                self._fail(task, why)
+                self.record.started(task)
+                self._fail(plan, task, why)
                 continue
-            ready.setdefault(("alone", task.id) if key is None else key, []).append((task, node, context))
+            ready.setdefault(("alone", task.id) if key is None else ("together", key), []).append((task, node, context))
         for group in ready.values():
-            if len(group) > 1 and self._run_together(plan, group):
-                continue
-            for task, node, context in group:
-                self._run_one(plan, task, node, context)
+            for task, _, _ in group:
+                self.record.started(task)
+            if len(group) == 1 or not self._run_together(plan, group):
+                for task, node, context in group:
+                    self._run_one(plan, task, node, context)
         for task in batch:
             self._release(task)
 
-    def _run_together(self, plan: Plan, group: Sequence[tuple[Task, Node, Context]]) -> bool:
+    def _run_together(self, plan: Plan, group: Sequence[Ready]) -> bool:
         """Run a group as one. False if that failed; then each runs alone, so that only the guilty one fails."""
-        for task, _, _ in group:
-            self._announce(task)
         started = time.perf_counter()
         try:
-            outputs = type(group[0][1]).run_batch([n for _, n, _ in group], [c for _, _, c in group])
-        except Cancelled:
+            found = list(type(group[0][1]).run_batch([n for _, n, _ in group], [c for _, _, c in group]))
+            if len(found) != len(group):
+                raise ValueError(f"run_batch returned {len(found)} outputs for {len(group)} nodes")
+        except (Cancelled, KeyboardInterrupt):
             raise
-        except Exception:
+        except Exception as why:
+            node = group[0][0].node
+            text = problems_of(why, node, {}, self.explain)[0].what
+            what = f"{len(group)} variants did not run together: {text}"
+            problem = Problem("W-BATCH", what, "they run one by one", Place(node=node.id))
+            self.record.send(Warned(problem))
             return False
         each = (time.perf_counter() - started) / len(group)
-        for (task, _, _), output in zip(group, outputs, strict=True):
+        for (task, _, _), output in zip(group, found, strict=True):
             self._finish(plan, task, output, each)
         return True
 
     def _run_one(self, plan: Plan, task: Task, node: Node, context: Context) -> None:
-        self._announce(task)
         started = time.perf_counter()
         try:
             output = node.run(context)
-        except Cancelled:
+        except (Cancelled, KeyboardInterrupt):
             raise
-        except Exception as why:
-            self._fail(task, why)
+        except BaseException as why:
+            self._fail(plan, task, why)
             return
         self._finish(plan, task, output, time.perf_counter() - started)
-
-    def _announce(self, task: Task) -> None:
-        self.emit(NodeStarted(task.node.id, task.variant, task.node.cls.__name__, task.key))
 
     def _finish(self, plan: Plan, task: Task, output: Any, seconds: float) -> None:
         """Check, keep and announce what a node returned."""
         cls = task.node.cls
-        values = {next(iter(cls.outputs)): output} if cls.single else dict(zip(cls.outputs, output, strict=True))
+        keep = not self._is_unsure(plan, task) and self.settings.use_cache and task.node.cache
+        inputs = functools.cache(lambda: self._inputs_json(plan, task))
         try:
-            _check_types(cls, values)
-            keep = self.settings.use_cache and task.node.cache
-            held = self.cache.store(task.key, cls, values, seconds, lambda: self._inputs_json(plan, task), keep=keep)
+            values = outputs(cls, output)
+            held = self.cache.store(task.key, cls, values, seconds, inputs, keep=keep)
+            if self.graph_id and not cls.effect:
+                self._made.append((task.node.id, task.key, inputs()))
+        except Cancelled:
+            raise
         except Exception as why:
-            self._fail(task, why)
+            self._fail(plan, task, why)
             return
-        self._done.add(task.id)
-        self._ran.append(task)
-        self.outcome.ran += 1
+        if cls.effect:
+            self._over.add(task.id)
+        task.status = "cached"
         if self._uses.get(task.id):
             self._held[task.id] = held
-        files: tuple[dict[str, str], ...] = ()
-        text = ""
-        if cls.effect and isinstance(output, Saved):
-            self.outcome.saved[task.variant, task.node.id] = output
-            files = tuple({"path": str(f.path), "digest": f.digest, "mime": f.mime} for f in output.files)
-            text = output.text
-        self.emit(
-            NodeFinished(task.node.id, task.variant, cls.__name__, task.key, seconds, self.memory(),
-                         dict(held.digests), files, text)
-        )  # fmt: skip
-        if len(task.places) > 1:
-            self._show_cached(task, task.places[1:])
+        self.record.finished(task, output, held.digests, seconds, self.memory())
 
-    def _show_cached(self, task: Task, places: Sequence[tuple[int, str]]) -> None:
-        self._shown.add(task.id)
-        self.outcome.cached += len(places)
-        for variant, name in places:
-            self.emit(NodeCached(name, variant, task.node.cls.__name__, task.key))
+    def _is_unsure(self, plan: Plan, task: Task) -> bool:
+        """Whether a file behind this result is no longer the one that its key names."""
+        if any(source in self._unsure for source in task.sources.values()):
+            self._unsure.add(task.id)
+        for behind in {task.id, *self._models.get(task.id, ())} - self._unsure:
+            if name := plan.digest_files.changed(plan.tasks[behind].node):
+                self._unsure |= {behind, task.id}
+                place = Place(node=plan.tasks[behind].node.id, input=name)
+                what = "a file changed while it was in use"
+                self.record.send(Warned(Problem("W-CACHE", what, "nothing made from it is kept; run again", place)))
+        return task.id in self._unsure
 
-    def _fail(self, task: Task, why: Exception) -> None:
-        problems = _problems(why, task.node, self.explain)
+    def _fail(self, plan: Plan, task: Task, why: BaseException) -> None:
         self._failed[task.id] = task.node.id
-        self._done.add(task.id)
-        self.outcome.failed += 1
-        self.outcome.problems += problems
-        trace = "".join(traceback.format_exception(why))
-        self.emit(NodeFailed(task.node.id, task.variant, task.node.cls.__name__, tuple(problems), trace))
+        self._over.add(task.id)
+        problems = problems_of(why, task.node, plan.graphs[task.variant].nodes, self.explain)
+        self.record.failed(task, problems, "".join(traceback.format_exception(why)))
 
     def _blocked(self, task: Task) -> str:
         """The node whose failure keeps this task from running, or nothing."""
@@ -284,17 +267,9 @@ class Executor:
 
     def _skip(self, task: Task, because: str) -> None:
         self._failed[task.id] = because
-        self._done.add(task.id)
-        for variant, name in task.places:
-            self.outcome.skipped += 1
-            self.emit(NodeSkipped(name, variant, task.node.cls.__name__, because))
-
-    def _skip_rest(self, plan: Plan) -> None:
-        """What did not run because the run ended early."""
-        if self.outcome.status != "done":
-            for task in plan.tasks.values():
-                if task.status == "run" and task.id not in self._done:
-                    self._skip(task, self._blocked(task) or self.outcome.status)
+        self._over.add(task.id)
+        self.record.skipped(task, because)
+        self._release(task)
 
     def _release(self, task: Task) -> None:
         """Drop the results that nothing else will read."""
@@ -305,11 +280,12 @@ class Executor:
                 self._held.pop(source, None)
 
     def _inputs(self, plan: Plan, task: Task) -> dict[str, Any]:
+        """The values of all inputs. Objects and lists are the node's own: whatever it does to them stays there."""
         node = task.node
-        inputs = dict(node.literals)
+        inputs = {name: _own(value) for name, value in node.literals.items()}
 
         def value(link: Link) -> Any:
-            return self._value(plan.tasks[task.sources[link]], (link.output,)).values[link.output]
+            return _own(self._value(plan.tasks[task.sources[link]], (link.output,)).values[link.output])
 
         for name, link in node.links.items():
             inputs[name] = value(link)
@@ -330,7 +306,7 @@ class Executor:
             variant=task.variant,
             settings=self.settings,
             values=graph.values,
-            emit=self.emit,
+            emit=self.record.send,
             token=self.token,
             scratch_of=lambda: self.cache.scratch(task.key),
             seconds_of=seconds,
@@ -341,34 +317,9 @@ class Executor:
         known = {link.node: plan.tasks[source].key for link, source in task.sources.items()}
         return inputs_json(task.node, known, plan.digest_files)
 
-    def _remember(self, plan: Plan) -> None:
-        """Keep what each node ran with, so that the next plan can say what changed."""
-        if self.graph_id and self._ran:
-            ran = [t for t in self._ran if not t.node.cls.effect]
-            self.cache.remember(self.graph_id, [(t.node.id, t.key, self._inputs_json(plan, t)) for t in ran])
+
+def _own(value: Any) -> Any:
+    return copy.deepcopy(value) if type(value) in (dict, list) else value
 
 
-def _check_types(cls: type[Node], values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        kind, may_be_none = output_type(cls, name)
-        if (
-            not isinstance(value, kind)
-            and not (value is None and may_be_none)
-            and not (kind is float and type(value) is int)
-        ):
-            raise TypeError(f"{cls.__name__} returned {type(value).__name__} for {name}, but declares {kind.__name__}")
-
-
-def _problems(why: Exception, node: NodeDef, explain: Explain) -> list[Problem]:
-    """An exception as problems at the node, in words."""
-    if isinstance(why, WeftError):
-        return [p.at(replace(p.place, node=node.id)) for p in why.problems]
-    found = explain(why, node)
-    if found is None:
-        if isinstance(why, MemoryError):
-            found = Problem("E-MEMORY", "out of memory", "make it smaller: size, batch or steps", exit_code=1)
-        elif isinstance(why, ValueError):
-            found = Problem("E-RUN", str(why) or "failed", exit_code=1)
-        else:
-            found = Problem("E-RUN", f"{type(why).__name__}: {why}", "--debug shows the traceback", exit_code=1)
-    return [found.at(Place(node=node.id, input=found.place.input))]
+__all__ = ["Executor", "Outcome", "resident_peak"]

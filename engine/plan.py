@@ -4,17 +4,21 @@ The variants of a sweep become one list of tasks. Nodes with equal keys are one 
 that is how shared work is done once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from engine.cache import Cache
+from engine.cache.codec import sockets
 from engine.context import Settings
 from engine.errors import Place, Problem, WeftError
 from engine.graph import Graph, Link, NodeDef
 from engine.keys import inputs_json, keys
 from engine.spec import Bad
 from engine.text import quoted
+
+_ANYWHERE = Path(Path.cwd().anchor)
 
 Status = Literal["run", "cached", "unneeded"]
 
@@ -52,10 +56,19 @@ class Plan:
         return sum(task.status == status for task in self.tasks.values())
 
 
-def make_plan(graphs: Sequence[Graph], cache: Cache, settings: Settings, have: Iterable[str] = ()) -> Plan:
-    """The plan for these variants. `have`: keys whose results the caller already holds.
+def make_plan(
+    graphs: Sequence[Graph],
+    cache: Cache,
+    settings: Settings,
+    *,
+    have: Container[str] = (),
+    over: Container[str] = (),
+    lost: Container[str] = (),
+) -> Plan:
+    """The plan for these variants. Raises the problems of files that nodes name and that are not there.
 
-    Raises the problems of files that nodes name and that are not there.
+    In the middle of a run: `have` are ids of tasks whose results are at hand, `over` those that need not run any more
+    (effects that happened, tasks that failed), `lost` keys whose results the cache has promised and not kept.
     """
     tasks: dict[str, Task] = {}
     targets: list[tuple[int, str]] = []
@@ -64,16 +77,15 @@ def make_plan(graphs: Sequence[Graph], cache: Cache, settings: Settings, have: I
     for start in range(0, len(graphs), max(1, settings.batch)):
         chunk = range(start, min(start + max(1, settings.batch), len(graphs)))
         _add_tasks(graphs, prepared, chunk, tasks, targets)
-    available = cache.known(t.key for t in tasks.values() if not t.node.cls.effect) if settings.use_cache else set()
-    available.update(have)
+    known = cache.known(t.key for t in tasks.values() if not t.node.cls.effect) if settings.use_cache else set()
     wanted = {task for _, task in targets}
     for task in reversed(tasks.values()):
+        if task.id in over:
+            continue
         effect = task.node.cls.effect
-        if task.id not in wanted and not effect:
-            task.status = "cached" if task.key in available and task.node.cache else "unneeded"
-        elif not effect and task.key in available and task.node.cache:
+        if not effect and (task.id in have or (task.key in known and task.node.cache and task.key not in lost)):
             task.status = "cached"
-        else:
+        elif effect or task.id in wanted:
             task.status = "run"
             wanted.update(task.sources.values())
     return Plan(graphs, tasks, tuple(targets), digest)
@@ -116,22 +128,50 @@ class FilesOfNodes:
     def __call__(self, node: NodeDef, name: str) -> list[list[str]]:
         """[name, sha256] of each file behind an input; raises Bad if one is missing or may not be read."""
         value = node.literals[name]
+        known = self._known.get((node.id, name, value))
+        if known is None:
+            known = self._known[node.id, name, value] = self._digest(node, name, value)
+        return known
+
+    def changed(self, node: NodeDef) -> str:
+        """The first input of a node whose files are no longer what they were when this plan was made, or nothing."""
+        for name in inputs_with_files(node):
+            try:
+                if self._digest(node, name, node.literals[name]) != self(node, name):
+                    return name
+            except Bad:
+                return name
+        return ""
+
+    def _digest(self, node: NodeDef, name: str, value: Any) -> list[list[str]]:
         spec = node.cls.inputs[name]
         assert spec.files is not None
-        known = self._known.get((node.id, name, value))
-        if known is not None:
-            return known
         settings = self._settings
         anywhere = (node.id, name) in settings.open_paths
         try:
-            paths = spec.files(value, settings.folder, ("/",) if anywhere else settings.allowed)  # type: ignore[arg-type]
-            found = [[path.name, self._cache.sha256(path)] for path in paths]
+            paths = spec.files(value, settings.folder, (_ANYWHERE,) if anywhere else settings.allowed)
+            return [[path.name, self._cache.sha256(path)] for path in paths]
         except WeftError as why:
             raise Bad(_at_input(why.problems[0], name)) from why
         except OSError as why:
             raise Bad(_at_input(Problem("E-NOTFOUND", f"cannot read: {why.strerror}", exit_code=3), name)) from why
-        self._known[node.id, name, value] = found
-        return found
+
+
+def inputs_with_files(node: NodeDef) -> list[str]:
+    """The inputs of a node whose literal names files."""
+    return [name for name, spec in node.cls.inputs.items() if spec.files and node.literals.get(name) is not None]
+
+
+def models_from_files(plan: "Plan") -> dict[str, frozenset[str]]:
+    """task id -> the tasks before it, itself included, that hand on a model which is read from its files later on."""
+    found: dict[str, frozenset[str]] = {}
+    for task in plan.tasks.values():
+        behind: frozenset[str] = frozenset().union(*(found[s] for s in task.sources.values() if s in found))
+        if inputs_with_files(task.node) and any(s.resident for s in sockets(task.node.cls).values()):
+            behind |= {task.id}
+        if behind:
+            found[task.id] = behind
+    return found
 
 
 def _at_input(problem: Problem, name: str) -> Problem:

@@ -21,14 +21,14 @@ class Scratch:
         self._open: dict[str, Path] = {}
 
     def folder(self, key: str) -> Path:
-        """The folder for a key; what an earlier try left is in it. Raises OSError if it cannot be made."""
+        """The folder for a key; what an earlier try left is in it. Where the root cannot be used it is a temporary one.
+        Raises OSError if there is no place for that either."""
         if key not in self._open:
-            if self.root is None:
-                self._open[key] = Path(tempfile.mkdtemp(prefix="weft-"))
-            else:
-                folder = self.root / key if self._claim(key) else self.root / f"{key}-{os.getpid()}"
-                folder.mkdir(parents=True, exist_ok=True)
-                self._open[key] = folder
+            with contextlib.suppress(OSError):
+                if self.root is not None:
+                    self._open[key] = self._make(self.root, key)
+        if key not in self._open:
+            self._open[key] = Path(tempfile.mkdtemp(prefix="weft-"))
         return self._open[key]
 
     def drop(self, key: str) -> None:
@@ -51,21 +51,11 @@ class Scratch:
             if pid.isdigit() and not is_alive(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _claim(self, key: str) -> bool:
-        assert self.root is not None
-        self.root.mkdir(parents=True, exist_ok=True)
-        claim = self.root / f"{key}.pid"
-        for _ in range(2):
-            with contextlib.suppress(FileExistsError):
-                with claim.open("x") as file:
-                    file.write(str(os.getpid()))
-                return True
-            with contextlib.suppress(OSError):
-                owner = claim.read_text()
-                if owner.isdigit() and is_alive(int(owner)):
-                    return int(owner) == os.getpid()
-                claim.unlink()
-        return False
+    def _make(self, root: Path, key: str) -> Path:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = root / key if _claim(root / f"{key}.pid") else root / f"{key}-{os.getpid()}"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _release(self, key: str) -> None:
         if self.root is not None:
@@ -73,3 +63,18 @@ class Scratch:
             with contextlib.suppress(OSError):
                 if claim.read_text() == str(os.getpid()):
                     claim.unlink()
+
+
+def _claim(claim: Path) -> bool:
+    """Put this process's number into a file, unless a living process has; whether it is ours now."""
+    for _ in range(2):
+        with contextlib.suppress(FileExistsError):
+            with claim.open("x") as file:
+                file.write(str(os.getpid()))
+            return True
+        with contextlib.suppress(OSError):
+            owner = claim.read_text()
+            if owner.isdigit() and is_alive(int(owner)):
+                return int(owner) == os.getpid()
+            claim.unlink()
+    return False
