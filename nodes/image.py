@@ -17,7 +17,8 @@ from nodes.sockets import Image, Mask
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-PIXEL_LIMIT = 64_000_000
+MEGAPIXELS = 64
+"""The largest picture that is read."""
 _FORMATS = {".png": ("PNG", "image/png"), ".webp": ("WEBP", "image/webp"), ".jpg": ("JPEG", "image/jpeg"),
             ".jpeg": ("JPEG", "image/jpeg")}  # fmt: skip
 
@@ -56,16 +57,18 @@ def open_picture(path: Path) -> "Picture":
     from PIL import UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            picture = Pillow.open(path, formats=("PNG", "JPEG", "WEBP"))
-        if picture.width * picture.height > PIXEL_LIMIT:
+            picture = Pillow.open(file, formats=("PNG", "JPEG", "WEBP"))
             mega = picture.width * picture.height / 1e6
-            raise error(Problem("E-LIMIT", f"{path.name} has {mega:.0f} megapixels, limit {PIXEL_LIMIT // 10**6}"))
-        picture.load()
+            if mega > MEGAPIXELS:
+                raise error(Problem("E-LIMIT", f"{path.name} has {mega:.0f} megapixels, limit {MEGAPIXELS}"))
+            picture.load()
     except UnidentifiedImageError as why:
         raise error(Problem("E-IMAGE", f"{path.name} is not a PNG, JPEG or WebP", "convert it first")) from why
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as why:
+    except Pillow.DecompressionBombError as why:
+        raise error(Problem("E-LIMIT", f"{path.name} is far larger than the limit of {MEGAPIXELS} megapixels")) from why
+    except (OSError, SyntaxError, ValueError) as why:
         raise error(Problem("E-IMAGE", f"{path.name} is damaged: {why}", "get it again")) from why
     return picture
 

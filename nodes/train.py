@@ -36,9 +36,9 @@ class TrainDDPM(Node):
     dataset: Dataset
     prediction: Literal["epsilon", "sample", "v"] = Input("v", about="what the network learns to say")
     schedule: Literal["linear", "scaled_linear", "cosine"] = Input("cosine", about="the noise table")
-    widths: list[int] = Input([64, 128], about="features at each level of the U-Net; each level halves the picture")
-    blocks: int = Input(2, ge=1, le=16, about="residual blocks at each level")
-    patch: int = Input(1, ge=1, le=16, about="side of the squares of pixels that become one place")
+    widths: list[int] = Input([48, 96], about="features at each level of the U-Net; each level halves the picture")
+    blocks: int = Input(1, ge=1, le=16, about="residual blocks at each level")
+    patch: int = Input(2, ge=1, le=16, about="side of the squares of pixels that become one place")
     attention: int = Input(1, ge=0, le=8, about="how many of the lowest levels have self-attention")
     dropout: float = Input(0.0, ge=0, le=0.9, about="share of features dropped while it learns")
     steps: int = Input(1000, ge=1, le=10_000_000, about="updates of the weights")
