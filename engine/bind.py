@@ -87,7 +87,8 @@ def _graph(workflow: Workflow, values: dict[str, Any], overrides: dict[tuple[str
             fed_by_param = key in node.params and (name, key) not in overrides
             if key in fixed and not fed_by_param and not (fixed[key] is None and node.cls.inputs[key].optional):
                 literals[key] = seed(fixed[key], f"{name}.{key}")
-                overrides[name, key] = literals[key]
+                if literals[key] != fixed[key]:
+                    overrides[name, key] = literals[key]
         if literals or lists:
             node = node.with_inputs(literals, lists)
             for found in node.cls.check(node.literals):

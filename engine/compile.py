@@ -18,7 +18,7 @@ from engine.spec import REQUIRED, Bad, InputSpec
 from engine.templates import check_templates
 from engine.text import nearest, quoted, visible
 
-_TYPE = re.compile(r"([^@]*)@([1-9][0-9]{0,5})\Z")
+_VERSION = re.compile(r"[1-9][0-9]{0,5}\Z")
 _LOOKALIKE = dict(zip("асеорхуАВСЕНКМОРТХ", "aceopxyABCEHKMOPTX", strict=True))
 
 
@@ -61,7 +61,7 @@ def check(document: Document, registry: Registry, targets: Iterable[str] = ()) -
         report.add("E-NOOUT", "the workflow has no nodes", "add some, with one that saves", path=("nodes",))
     elif not targets and not effects and len(nodes) == len(document.nodes):
         report.add("E-NOOUT", "nothing would be saved", "add SaveImage, or name a --target", path=("nodes",), key=True)
-    problems = [_forgiven(problem, needed) for problem in report.problems]
+    problems = _forgiven(report.problems, needed) if targets else report.problems
     problems.sort(key=lambda p: (p.is_warning, p.place.line, p.place.column))
     if any(not p.is_warning for p in problems):
         return None, problems
@@ -84,12 +84,17 @@ def _circle(links: list[Link]) -> str:
     return " → ".join([*between, names[0]])
 
 
-def _forgiven(problem: Problem, needed: set[str]) -> Problem:
-    """The problem, or a warning in its stead if it is that of a node which nothing wanted needs."""
-    node = problem.place.node
-    if problem.is_warning or not node or node.startswith("$") or node in needed:
-        return problem
-    return Problem("W-SKIP", f"{problem.code}: {problem.what}", "the target does not need it", problem.place)
+def _forgiven(problems: Iterable[Problem], needed: Iterable[str]) -> list[Problem]:
+    """The problems; those of nodes that no target needs as warnings."""
+    places = {visible(name, 64) for name in needed}
+    kept = []
+    for problem in problems:
+        node = problem.place.node
+        if node and not node.startswith("$") and node not in places and not problem.is_warning:
+            what = f"{problem.code}: {problem.what}"
+            problem = Problem("W-SKIP", what, "the target does not need it", problem.place)
+        kept.append(problem)
+    return kept
 
 
 def _node(report: Report, registry: Registry, name: str, raw: Any, position: int) -> NodeDef | None:
@@ -155,13 +160,16 @@ def _type(report: Report, registry: Registry, path: tuple[str, str], raw: dict[s
         what = f'"type" must be text, not {quoted(kind)}'
         report.add("E-TYPE", what, "the name of a node, such as SaveImage", path=(*path, "type"))
         return None
-    versioned = _TYPE.match(kind)
-    name = versioned.group(1) if versioned else kind
+    name, mark, version = kind.partition("@")
     cls = registry.get(name)
     if cls is None:
         report.add("E-NODE", *_unknown(report, name, registry), path=(*path, "type"))
         return None
-    if versioned and int(versioned.group(2)) > cls.version:
+    if mark and not _VERSION.match(version):
+        hint = f'write "{name}" or "{name}@{cls.version}"'
+        report.add("E-VERSION", f"{quoted(kind)} names no version of {name}", hint, path=(*path, "type"))
+        return None
+    if mark and int(version) > cls.version:
         what = f"{quoted(kind)}: this weft has {name} up to version {cls.version}"
         report.add("E-VERSION", what, "update weft", path=(*path, "type"))
         return None
@@ -179,7 +187,8 @@ def _unknown(report: Report, name: str, registry: Registry) -> tuple[str, str]:
         return what, report.suggest(plain, registry.names())
     close = report.suggest(name, registry.names())
     failed = "; ".join(f"the package {quoted(pack)} did not load: {why}" for pack, why in registry.broken.items())
-    return f"{quoted(name)} is not a node type", failed or close or "weft nodes lists them"
+    hint = failed or (close if close.startswith("did") else "weft nodes lists them")
+    return f"{quoted(name)} is not a node type", hint
 
 
 def _input(report: Report, node: NodeDef, spec: InputSpec, raw: Any) -> None:

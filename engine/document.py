@@ -112,7 +112,7 @@ def from_value(value: object, name: str = "workflow", folder: Path | None = None
         raise error(Problem("E-SHAPE", f"not plain JSON: {visible(str(why))}", "give dicts, lists, text and numbers",
                             Place(name))) from why  # fmt: skip
     # Lines of a text that nobody has seen would mislead: the places of this document are its nodes and inputs.
-    return replace(from_text(text, name, folder), json=None)
+    return _shape(Document({"nodes": {}}, name, folder or Path()), parse(Source(name, text)).value)
 
 
 def _refuse_other_keys(value: object) -> None:

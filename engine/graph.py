@@ -142,7 +142,7 @@ class Graph:
     drawn: tuple[str, ...] = ()
     """Those among them that weft drew."""
     overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
-    """Literal inputs that were set from outside, by (node, input)."""
+    """Literal inputs that were set from outside or drawn, by (node, input)."""
 
     @property
     def order(self) -> tuple[str, ...]:

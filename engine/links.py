@@ -84,5 +84,5 @@ def _converts(cls: type[Node], kind: type, spec: InputSpec) -> bool:
     if not cls.single or cls.effect or cls.hidden:
         return False
     out, may_be_none = output_type(cls, next(iter(cls.outputs)))
-    takes = any(kind in s.kinds and not s.many for s in cls.inputs.values())
+    takes = any(kind in s.kinds and not s.many and not s.literal for s in cls.inputs.values())
     return takes and spec.takes(out) and not may_be_none

@@ -32,6 +32,7 @@ def check_params(report: Report, nodes: Mapping[str, NodeDef], whole: bool) -> d
     """The params by name, their problems reported. `whole`: nothing is broken or left out, so that a param which
     feeds nothing is worth a note."""
     declared = report.document.params
+    before = len(report.problems)
     uses: dict[str, list[_Use]] = {name: [] for name in declared}
     for node in nodes.values():
         for key, name in node.params.items():
@@ -41,6 +42,8 @@ def check_params(report: Report, nodes: Mapping[str, NodeDef], whole: bool) -> d
                 if isinstance(item, ParamRef):
                     _use(report, uses, item.name, _Use(node.id, key, node.cls.inputs[key].element))
     params = {}
+    # A param that seems idle may be the one that a misspelt use means.
+    whole = whole and len(report.problems) == before
     templates = " ".join(f"{{{template}}}" for node in nodes.values() for _, template in templates_of(node))
     for name, raw in declared.items():
         in_template = f"{{{name}}}" in templates

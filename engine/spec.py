@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from engine.errors import Problem
-from engine.text import did_you_mean, quoted, size, visible
+from engine.text import did_you_mean, quoted, size
 from engine.values import socket_of
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class InputSpec:
                 return self._check_range(float(value))
         elif kind is float:
             if not math.isfinite(value):
-                raise Bad(Problem("E-NUM", f"{value} is not a number a workflow can hold"))
+                raise Bad(Problem("E-NUM", f"{quoted(value)} is not a number a workflow can hold"))
             if float in self.kinds:
                 return self._check_range(value)
             if int in self.kinds:
@@ -183,8 +183,9 @@ def _plain(value: dict[Any, Any]) -> Any:
     """A copy of an object, made of what a file can hold and nothing else."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as why:
-        raise Bad(Problem("E-TYPE", f"an object that JSON cannot hold ({visible(str(why))})")) from None
+    except (TypeError, ValueError, RecursionError):
+        hint = "use text, finite numbers, true, false, null, lists and objects"
+        raise Bad(Problem("E-TYPE", "an object with something in it that JSON cannot hold", hint)) from None
     _check_unicode(text)
     return json.loads(text)
 
