@@ -32,7 +32,9 @@ class Sweep:
             problems.append(Problem("E-SWEEP", f"{quoted(name)} is swept twice", "name it once"))
         for name, values in [*products.items(), *zips.items()]:
             if not isinstance(values, list | tuple | range):
-                problems.append(Problem("E-SWEEP", f"{quoted(name)} needs a list of values", f"not {quoted(values)}"))
+                problems.append(
+                    Problem("E-SWEEP", f"{quoted(name)} needs a list of values", f"{quoted(values)} is none")
+                )
             elif not values:
                 problems.append(Problem("E-SWEEP", f"{quoted(name)} has no values", f"write {name}=a,b,c"))
         lengths = {name: len(values) for name, values in zips.items() if isinstance(values, list | tuple | range)}
