@@ -1,0 +1,84 @@
+"""Every workflow that ships: it checks clean, says what to look at, fits the schema, and runs."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from PIL import Image
+
+from engine.api import dumps, load, run
+from engine.cache import Cache
+from engine.compile import check
+from engine.context import Settings
+from engine.document import read
+from engine.schema import schema
+from nodes import registry
+
+FOLDER = Path(__file__).parent.parent / "workflows"
+FILES = sorted(FOLDER.glob("*.json"))
+
+QUICK = {
+    "ddpm-digits": {"steps": 2},
+    "ddpm-digit-samples": {"steps": 2, "count": 2},
+    "ddpm-or-ddim": {f"steps-{n}.steps": 2 for n in (1000, 50, 20, 10)},
+    "evaluate-ddpm": {"steps": 2},
+    "guidance-grid": {"steps": 2},
+    "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
+}
+"""What each is run with here, to be quick; nothing for those that are quick anyway."""
+
+PICTURES = {
+    "compare-schedules": {"compare-schedules.png": (1200, 380), "compare-schedules-digits.png": None},
+    "ddpm-digits": {"ddpm-digits.png": None},
+    "ddpm-digit-samples": {"digit-3-7-0.png": (16, 16), "digit-3-7-1.png": (16, 16)},
+    "ddpm-or-ddim": {"ddpm-or-ddim.png": None},
+    "evaluate-ddpm": {},
+    "forward-process": {"forward-process.png": None},
+    "guidance-grid": {"guidance-grid.png": None},
+    "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
+}
+"""The pictures that each must leave, with their sizes where these are fixed."""
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    return registry()
+
+
+def test_the_ones_that_were_promised_are_there():
+    assert set(PICTURES) <= {f.stem for f in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_it_checks_without_a_warning(file, nodes):
+    workflow, problems = check(read(file), nodes)
+    assert workflow is not None
+    assert not problems
+    assert len(workflow.about) > 80
+    assert all(param.about for param in workflow.params.values())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_g20_it_fits_the_schema(file, nodes):
+    jsonschema.Draft202012Validator(schema(nodes)).validate(json.loads(file.read_text()))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_g19_it_is_the_same_when_read_and_written_again(file, nodes, tmp_path):
+    once = dumps(load(file, registry=nodes))
+    (tmp_path / "again.json").write_text(once)
+    assert dumps(load(tmp_path / "again.json", registry=nodes)) == once
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_it_runs_and_leaves_its_pictures(file, nodes, tmp_path):
+    workflow = load(file, registry=nodes)
+    settings = Settings(out=tmp_path / "out", folder=FOLDER)
+    given = QUICK.get(file.stem, {})
+    result = run(workflow, settings=settings, cache=Cache(tmp_path / "cache"), **given)
+    saved = {f.path.name: f for f in result.files}
+    for name, size in PICTURES[file.stem].items():
+        picture = Image.open(saved[name].path)
+        assert size is None or picture.size == size
+        assert picture.getextrema() not in [((0, 0),) * 3, (0, 0)], "all black"
