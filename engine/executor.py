@@ -77,6 +77,7 @@ class Executor:
         """Execute everything. What nodes do is in the outcome and the events; raised are only the problems of files
         that are not there before anything runs, and what the listener raises."""
         started = time.perf_counter()
+        self.cache.let_go()
         plan = make_plan(self.graphs, self.cache, self.settings)
         outcome = self.record.outcome
         self.cache.listen(lambda problem: self.record.send(Warned(problem)))

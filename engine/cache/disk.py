@@ -26,6 +26,10 @@ class Disk:
         self._pending: dict[str, Entry] = {}
         self._pending_seconds = 0.0
         self._touched: dict[str, None] = {}
+        self.in_use: set[str] = set()
+        """Keys of results whose files were handed out; `shrink` leaves them."""
+        self.is_full = False
+        """Whether there may be more than the limit allows, because files were in use."""
         self.written = 0
         """Bytes stored since the last `shrink`."""
         self.blobs.sweep()
@@ -41,8 +45,9 @@ class Disk:
         """The entry of a key."""
         return self._pending.get(key) or self.index.get(key)
 
-    def read(self, stored: Stored, socket: Socket) -> Any:
+    def read(self, entry: Entry, name: str, socket: Socket) -> Any:
         """The value of one output, checked against its digests. Raises Damaged, and whatever the socket raises."""
+        stored = entry.outputs[name]
         if stored.kind == NOTHING:
             return None
         if stored.kind != socket.name:
@@ -55,7 +60,10 @@ class Disk:
         for name, digest in stored.files.items():
             if not self.blobs.check(digest):
                 raise Damaged(f"file {name} is absent or does not match its digest")
-        files = self.folders.show(stored.digest, stored.files) if stored.files else {}
+        files: Mapping[str, Path] = {}
+        if stored.files:
+            files = self.folders.show(stored.digest, stored.files)
+            self.in_use.add(entry.key)
         return value_of(socket, stored.meta, blob, files)
 
     def write(self, key: str, kind: str, coded: Mapping[str, Coded], seconds: float,
@@ -72,6 +80,7 @@ class Disk:
                 refs[digest] = self.blobs.adopt(digest, packed.files[file])
             if one.file_digests:
                 shown[name] = self.folders.show(one.digest, one.file_digests)
+                self.in_use.add(key)
             if one.pieces:
                 blob = one.digest
                 refs[blob] = self.blobs.put(blob, one.pieces)
@@ -105,10 +114,11 @@ class Disk:
         return self._sweep(self.index.remove(keys))
 
     def shrink(self, limit: int) -> Removed:
-        """Drop the least recently used until no more than `limit` bytes are left."""
+        """Drop the least recently used until no more than `limit` bytes are left, but none whose files are in use."""
         self.flush()
         self.written = 0
-        return self._sweep(self.index.shrink(limit))
+        self.is_full = False
+        return self._sweep(self.index.shrink(limit, self.in_use))
 
     def sweep_orphans(self) -> int:
         """Delete blobs that no entry refers to, which a process that died may leave; returns how many."""

@@ -5,7 +5,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,15 +169,16 @@ class Index:
                 self._remove(key, removed)
         return removed
 
-    def shrink(self, limit: int) -> Removed:
-        """Forget the least recently used entries until no more than `limit` bytes are left."""
+    def shrink(self, limit: int, keep: Container[str] = ()) -> Removed:
+        """Forget the least recently used entries until no more than `limit` bytes are left; but not those to `keep`."""
         removed = Removed()
         if (total := self.total()) > limit:
             with self._transaction():
                 for (key,) in self._db.execute("SELECT key FROM entries ORDER BY used").fetchall():
                     if total - removed.bytes <= limit:
                         break
-                    self._remove(key, removed)
+                    if key not in keep:
+                        self._remove(key, removed)
         return removed
 
     def _remove(self, key: str, removed: Removed) -> None:

@@ -126,7 +126,7 @@ class Cache:
             if disk is None or entry is None:
                 return None
             try:
-                values = {name: disk.read(entry.outputs[name], sockets(cls)[name]) for name in names}
+                values = {name: disk.read(entry, name, sockets(cls)[name]) for name in names}
             except Exception as why:  # a blob of an older weft may trip any line of a socket's unpack
                 self.counts.damaged += 1
                 self._say(f"a cached result of {cls.__name__} is damaged: {_words(why)}", "it is made again")
@@ -176,17 +176,24 @@ class Cache:
         with self._guard() as disk:
             if disk is not None:
                 disk.flush()
-                if disk.written:
+                if disk.written or disk.is_full:
                     self.counts.evicted += disk.shrink(self.limit).entries
 
     def collect(self, limit: int) -> tuple[int, int]:
         """Evict the least recently used until no more than `limit` bytes are left: (entries dropped, bytes left)."""
+        self.let_go()
         with self._guard() as disk:
             if disk is not None:
                 dropped = disk.shrink(limit).entries
                 self.counts.evicted += dropped
                 return dropped, disk.index.total()
         return 0, 0
+
+    def let_go(self) -> None:
+        """Nobody needs any more the files of results that were handed out: they may be evicted like the rest."""
+        if self.disk is not None and self.disk.in_use:
+            self.disk.in_use.clear()
+            self.disk.is_full = True
 
     def scratch(self, key: str) -> Path:
         """A folder for the unfinished work of a node with this key; `store` deletes it. Raises OSError."""
@@ -223,6 +230,7 @@ class Cache:
 
     def close(self) -> None:
         """Write what waits and close."""
+        self.let_go()
         self.flush()
         self._scratch.close()
         if self.disk is not None:
