@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None, registry: "Registry | None" = None) 
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python flushes once more at exit, and must not complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 130 if words[:1] == ["run"] else 0
     except Exception as why:
         from commands.common import report
 
@@ -101,6 +101,12 @@ class Parser(argparse.ArgumentParser):
         if absent and whole:
             self.error(f"{' and '.join(absent)} missing")
         return args
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            from commands.common import unknown_choice
+
+            raise unknown_choice("/".join(action.option_strings) or str(action.metavar), str(value), action.choices)
 
     def error(self, message: str) -> NoReturn:
         """Raise E-CLI instead of leaving the process."""

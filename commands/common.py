@@ -125,6 +125,11 @@ def unknown_argument(verb: str, word: str, options: Iterable[str]) -> WeftError:
                          close if close.startswith("did") else f"weft {verb} --help lists them"))  # fmt: skip
 
 
+def unknown_choice(name: str, value: str, known: Iterable[object]) -> WeftError:
+    """E-CLI for a value that an option does not take."""
+    return error(Problem("E-CLI", f"{name} {quoted(value)}", did_you_mean(value, map(str, known))))
+
+
 def colours(stream: TextIO) -> bool:
     """Whether to write colours to a stream: it is a terminal that has them, and the person did not say NO_COLOR."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

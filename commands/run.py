@@ -34,7 +34,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     show = display(args.quiet)
     listeners: list[Listener] = [report, show]
     if args.jsonl:
-        listeners.append(_print_events(token))
+        listeners.append(_print_event)
     elif not args.json:
         listeners.append(print_paths)
 
@@ -81,20 +81,9 @@ def _print_values(outcome: Outcome) -> None:
                 sys.stdout.write("".join(f"{line}\n" for line in shown(str(value))))
 
 
-def _print_events(token: CancelToken) -> Listener:
-    """Prints every event as a line of JSON. Where nobody reads on, the run is stopped."""
-
-    def listen(event: Event) -> None:
-        if token.cancelled and sys.stdout.closed:
-            return
-        try:
-            sys.stdout.write(json.dumps(event.to_json()) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            token.cancel()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-    return listen
+def _print_event(event: Event) -> None:
+    sys.stdout.write(json.dumps(event.to_json()) + "\n")
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager
