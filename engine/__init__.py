@@ -6,7 +6,8 @@
     bind, sweep                   values for params and seeds -> Graph
     keys, plan                    what each result depends on; what will run, and why
     cache/                        results by key
-    executor, context, events     running; what a node sees; what everybody else sees
+    executor, outcome, failure    running; what is told of it; what a node did wrong, in words
+    context, events               what a node sees; what everybody else sees
     views/                        a graph as text and pictures
     schema, migrate, diff, paths  editors; older files; comparing; where files may lie
 
@@ -17,17 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.api import Result, load, run
-    from engine.context import Context, Settings
+    from engine.cache import Cache
+    from engine.context import CancelToken, Context, Settings
     from engine.node import Input, Node, Seed
     from engine.registry import Pack, Registry
     from engine.sweep import Sweep
 
 _HOME = {
-    "load": "api", "run": "api", "Result": "api", "Context": "context", "Settings": "context", "Input": "node",
-    "Node": "node", "Seed": "node", "Pack": "registry", "Registry": "registry", "Sweep": "sweep",
+    "load": "api", "run": "api", "Result": "api", "Cache": "cache", "CancelToken": "context", "Context": "context",
+    "Settings": "context", "Input": "node", "Node": "node", "Seed": "node", "Pack": "registry",
+    "Registry": "registry", "Sweep": "sweep",
 }  # fmt: skip
 
-__all__ = ["Context", "Input", "Node", "Pack", "Registry", "Result", "Seed", "Settings", "Sweep", "load", "run"]
+__all__ = [
+    "Cache", "CancelToken", "Context", "Input", "Node", "Pack", "Registry", "Result", "Seed", "Settings", "Sweep",
+    "load", "run",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
