@@ -71,9 +71,8 @@ def main() -> int:
     for what, budget, _ in CASES:
         taken = statistics.median(times[what])
         late += taken * 1000 > budget
-        print(
-            f"{what:36}{taken * 1000:6.0f} ms{budget:6} ms{taken / base:6.1f}x{'  LATE' if taken * 1000 > budget else ''}"
-        )
+        verdict = "  LATE" if taken * 1000 > budget else ""
+        print(f"{what:36}{taken * 1000:6.0f} ms{budget:6} ms{taken / base:6.1f}x{verdict}")
     return 1 if late else 0
 
 

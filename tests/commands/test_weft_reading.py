@@ -273,3 +273,12 @@ def test_every_verb_explains_itself_in_80_columns_or_little_more(weft, verb):
 
 def test_version(weft):
     assert weft("--version").out.startswith("weft ")
+
+
+def test_the_page_about_the_command_line_is_what_its_script_writes():
+    import runpy
+    from pathlib import Path
+
+    docs = Path(cli.__file__).parent / "docs"
+    script = runpy.run_path(str(docs / "make_cli.py"))
+    assert (docs / "cli.md").read_text(encoding="utf-8") == script["text"](), "run: python docs/make_cli.py"
