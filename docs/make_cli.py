@@ -29,15 +29,17 @@ to another. `weft run FILE --help` shows the params with their types, defaults a
 ## Sweeps
 
 `--sweep name=a,b,c` runs once for each value, and several of them once for each combination, the first slowest.
-`--zip name=a,b` takes its values side by side with those of the other `--zip`s, inside the sweeps. A comma inside a value
-is written `\\,`, or the values are given as a JSON list. What variants have in common is computed once. Seeds that nobody
-chose are the same in all of them. `--grid` also draws one labelled picture, a row for each round of the last sweep.
+`--zip name=a,b` takes its values side by side with those of the other `--zip`s, inside the sweeps. A comma inside a
+value is written `\\,`, or the values are given as a JSON list. What variants have in common is computed once. Seeds that
+nobody chose are the same in all of them. `--grid` also draws one labelled picture, each row through all values of what
+changes fastest.
 
 ## What is printed
 
 Standard output has the path of each file that was saved, one a line, and nothing else; texts that a node shows
 without saving them, and plain values asked for with `--target`, stand there too. Progress, warnings and errors go to
-standard error: on a terminal a moving line, elsewhere a few plain ones. `NO_COLOR` is respected; every state has a glyph and a word.
+standard error: on a terminal a moving line, elsewhere a few plain ones. `NO_COLOR` is respected; every state has a
+glyph and a word.
 
 `--json` prints one object instead, also when something fails:
 
@@ -48,11 +50,12 @@ standard error: on a terminal a moving line, elsewhere a few plain ones. `NO_COL
 | `outputs` | `path`, `digest`, `mime`, `node`, `variant` of each file; the digest of a picture is that of its pixels |
 | `texts` | `variant`, `node`, `text` |
 | `seeds` | for each variant the seeds that took part, by param or `node.input` |
-| `nodes` | by id: `type`, `status` (the gravest of all variants), `seconds`, `peak_bytes`, and how often it `ran` or was `cached` |
+| `nodes` | by id: `type`, `status` (the gravest of all variants), `seconds`, `peak_bytes`, times `ran` and `cached` |
 | `problems`, `warnings` | `code`, `what`, `hint`, `where`, `line`, `column`, `node`, `input`, `exit_code` |
 
 `--jsonl` prints every event as it happens, one JSON object a line: `run_started`, `node_started`, `node_cached`,
-`node_progress`, `node_finished`, `node_failed`, `node_skipped`, `warning`, `run_finished`; and `error`, with the problems, where nothing could run.
+`node_progress`, `node_finished`, `node_failed`, `node_skipped`, `warning`, `run_finished`; and `error`, with the
+problems, where nothing could run.
 
 Ctrl-C stops within one step and keeps what is done: the next run goes on from there. A second Ctrl-C ends at once.
 
