@@ -31,8 +31,8 @@ to another. `weft run FILE --help` shows the params with their types, defaults a
 `--sweep name=a,b,c` runs once for each value, and several of them once for each combination, the first slowest.
 `--zip name=a,b` takes its values side by side with those of the other `--zip`s, inside the sweeps. A comma inside a
 value is written `\\,`, or the values are given as a JSON list. What variants have in common is computed once. Seeds
-that nobody chose are the same in all of them. `--grid` also draws one labelled picture, each row through all values of what
-changes fastest.
+that nobody chose are the same in all of them. `--grid` also draws one labelled picture, each row through all values of
+what changes fastest.
 
 ## What is printed
 
