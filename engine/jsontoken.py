@@ -47,6 +47,7 @@ class Open:
 
     @property
     def kind(self) -> str:
+        """What it is called in messages."""
         return "an object" if self.is_object else "a list"
 
 
@@ -69,6 +70,8 @@ class Tokens:
     # What every problem says.
 
     def problem(self, offset: int, what: str, hint: str = "", code: str = "E-JSON", whole: bool = False) -> None:
+        """Note a problem at `offset`; `whole`: of the file as a whole, not of the input being read. Raises Stop when
+        enough are noted."""
         line, column = self.lines.position(offset)
         node, name = ("", "") if whole else self.inside()
         place = Place(self.name, line, column, node, name)
@@ -84,12 +87,14 @@ class Tokens:
         return visible(keys[1], 64), visible("".join(keys[2:]), 64)
 
     def where(self, offset: int) -> str:
+        """The line and column of an offset, as messages write them."""
         line, column = self.lines.position(offset)
         return f"{line}:{column}"
 
     # Between tokens.
 
     def skip(self) -> None:
+        """Pass what stands between two tokens: spaces, and what others take for spaces or comments."""
         while True:
             self.at = _SPACES.match(self.text, self.at).end()  # type: ignore[union-attr]
             c = self.text[self.at : self.at + 1]
@@ -141,6 +146,7 @@ class Tokens:
             return written
 
     def unclosed(self, start: int, c: str) -> None:
+        """Note that the text from `start` has no end before `c`, a line feed or nothing. Raises Stop."""
         if c:
             self.problem(
                 start, "the text that starts here has no closing quote", r"close it; a line break inside is \n"
@@ -150,6 +156,7 @@ class Tokens:
         raise Stop
 
     def word(self, word: str) -> None:
+        """Judge what stands where a value is due and is no text, object or list."""
         if word in ("true", "false", "null"):
             return
         if _NOT_FINITE.fullmatch(word):
@@ -165,6 +172,7 @@ class Tokens:
             self.problem(self.at, f"{visible(word, 40)} is not JSON", 'a text is in "double quotes"')
 
     def number(self, word: str, is_integer: bool) -> None:
+        """Judge a number of the right form."""
         if is_integer:
             digits = len(word.lstrip("-"))
             if digits > DIGITS:
