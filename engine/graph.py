@@ -77,8 +77,9 @@ class NodeDef:
 
     def find_sources(self) -> None:
         """Gather the links into this node; due again whenever they change, which only a check does."""
-        in_lists = (item for items in self.lists.values() for item in items if isinstance(item, Link))
-        self.sources = (*self.links.values(), *in_lists)
+        self.sources = tuple(self.links.values())
+        if self.lists:
+            self.sources += tuple(item for items in self.lists.values() for item in items if isinstance(item, Link))
 
     @property
     def needs_values(self) -> bool:

@@ -75,6 +75,10 @@ class Node(BaseModel):
 
     inputs: ClassVar[Mapping[str, InputSpec]]
     outputs: ClassVar[Mapping[str, type]]
+    output_types: ClassVar[Mapping[str, tuple[type, bool]]]
+    """(class, may be None) of each output."""
+    resident: ClassVar[frozenset[str]]
+    """The outputs that stand for loaded weights; see `Socket.resident`."""
     batches: ClassVar[bool] = False
     """Whether it has a `run_batch` of its own."""
     seeds: ClassVar[tuple[str, ...]]
@@ -160,6 +164,10 @@ def check_class(cls: type[Node]) -> None:
     cls.seeds = tuple(name for name, spec in specs.items() if spec.seed)
     cls.templates = tuple(name for name, spec in specs.items() if spec.template)
     cls.outputs, cls.single = _outputs(cls, hints["return"], fail)
+    cls.output_types = {
+        name: (_required(kind), type(None) in typing.get_args(kind)) for name, kind in cls.outputs.items()
+    }
+    cls.resident = frozenset(name for name, (kind, _) in cls.output_types.items() if socket_of(kind).resident)
 
 
 def _with_default(spec: InputSpec) -> InputSpec:
@@ -201,8 +209,7 @@ def _required(kind: Any) -> Any:
 
 def output_type(cls: type[Node], output: str) -> tuple[type, bool]:
     """(class, may be None) of one output."""
-    kind = cls.outputs[output]
-    return _required(kind), type(None) in typing.get_args(kind)
+    return cls.output_types[output]
 
 
 __all__ = ["REQUIRED", "Context", "Input", "Node", "Saved", "Seed", "check_class", "output_type"]

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from engine.graph import Link, NodeDef
-from engine.node import output_type
-from engine.values import socket_of
 
 
 def order(nodes: Mapping[str, NodeDef]) -> tuple[list[str], list[str]]:
@@ -60,12 +58,9 @@ NO_MODEL = -1
 def _model(node: NodeDef, nodes: Mapping[str, NodeDef], model_of: Mapping[str, int]) -> int:
     """The file position of the loader whose model a node uses, or NO_MODEL."""
     for link in node.sources:
-        source = nodes[link.node]
-        if socket_of(output_type(source.cls, link.output)[0]).resident:
+        if link.output in nodes[link.node].cls.resident:
             return model_of[link.node]
-    if any(socket_of(output_type(node.cls, out)[0]).resident for out in node.cls.outputs):
-        return node.position
-    return NO_MODEL
+    return node.position if node.cls.resident else NO_MODEL
 
 
 def cycles(nodes: Mapping[str, NodeDef]) -> list[list[Link]]:
