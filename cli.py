@@ -26,16 +26,21 @@ def main(argv: Sequence[str] | None = None, registry: "Registry | None" = None) 
     try:
         return _dispatch(words, registry)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        from engine.errors import Cancelled
+
+        return _report(Cancelled(), words)
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python flushes once more at exit, and must not complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 130 if words[:1] == ["run"] else 0
     except Exception as why:
-        from commands.common import report
+        return _report(why, words)
 
-        return report(why, as_json="--json" in words, as_lines="--jsonl" in words, debug="--debug" in words)
+
+def _report(why: Exception, words: list[str]) -> int:
+    from commands.common import report
+
+    return report(why, as_json="--json" in words, as_lines="--jsonl" in words, debug="--debug" in words)
 
 
 def _dispatch(words: list[str], registry: "Registry | None") -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 from commands.common import known_nodes, print_json, table
@@ -37,7 +38,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
 
 
 def listing(classes: list[type[Node]]) -> str:
-    """All nodes in groups, one a module, each with the first line of what it says about itself."""
+    """All nodes in groups, one a module, each with the first sentence it says about itself."""
     groups: dict[str, list[type[Node]]] = {}
     for cls in classes:
         groups.setdefault(cls.__module__, []).append(cls)
@@ -45,7 +46,7 @@ def listing(classes: list[type[Node]]) -> str:
     blocks = []
     for module in sorted(groups):
         lines = [module.removeprefix("nodes.")]
-        lines += [f"  {cls.__name__:<{column}}  {_first_line(cls)}" for cls in groups[module]]
+        lines += [f"  {cls.__name__:<{column}}  {_first_sentence(cls)}" for cls in groups[module]]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -85,8 +86,9 @@ def as_json(cls: type[Node]) -> dict[str, Any]:
     }
 
 
-def _first_line(cls: type[Node]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+def _first_sentence(cls: type[Node]) -> str:
+    paragraph = " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=\.)\s(?=[A-Z])", paragraph, maxsplit=1)[0]
 
 
 def _default(spec: InputSpec) -> str:

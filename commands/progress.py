@@ -35,7 +35,7 @@ MANY = 40
 """With more tasks than this, quick and cached ones get no line of their own."""
 BAR = 24
 
-_STYLES = {"✓": "green", "≡": "dim", "✗": "bold red", "⊘": "yellow", "▶": "cyan", "⚠": "yellow"}
+_STYLES = {"✓": "green", "≡": "dim", "✗": "bold red", "⊘": "yellow", "▶": "cyan"}
 
 
 class Display(Protocol):
@@ -62,7 +62,7 @@ class Quiet:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Warned):
-            self.line(f"⚠ {event.problem}")
+            self.line(str(event.problem), "yellow")
 
     def __enter__(self) -> Self:
         return self
@@ -70,8 +70,8 @@ class Quiet:
     def __exit__(self, *why: object) -> None:
         pass
 
-    def line(self, text: str) -> None:
-        """Show one line that stays."""
+    def line(self, text: str, style: str = "") -> None:
+        """Show one line that stays; where there are colours, in this style or that of its glyph."""
         print(text, file=sys.stderr, flush=True)
 
     def stopping(self) -> None:
@@ -163,7 +163,7 @@ class Live(Lines):
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._now: dict[tuple[int, str], NodeProgress | NodeStarted] = {}
         self._stopping = False
         self._live = RichLive(
@@ -190,9 +190,9 @@ class Live(Lines):
         """See Display: the moving line says it at its next refresh."""
         self._stopping = True
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, style: str = "") -> None:
         """Show one line that stays, above the moving one."""
-        self._console.print(text, style=_STYLES.get(text[:1], ""))
+        self._console.print(text, style=style or _STYLES.get(text[:1], ""))
 
     def moving(self) -> "Text":
         """What is below the lines that stay."""

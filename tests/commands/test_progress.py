@@ -89,14 +89,14 @@ def test_text_from_nodes_cannot_act_on_the_terminal(capsys):
 def test_warnings_are_shown_at_once_even_when_quiet(capsys):
     progress.Quiet()(Warned(Problem("W-SEED", "drew a = 1", "give it")))
     progress.Quiet()(RunFinished("done", 1, 1, 0, 0, 0))
-    assert capsys.readouterr().err == "⚠ W-SEED: drew a = 1; give it\n"
+    assert capsys.readouterr().err == "W-SEED: drew a = 1; give it\n"
 
 
 def test_cached_nodes_are_shown_on_a_terminal_unless_there_are_many(monkeypatch):
     for count, expected in ((3, ["≡ n Steps cached"]), (1000, [])):
         live = progress.Live()
         said = []
-        monkeypatch.setattr(live, "line", said.append)
+        monkeypatch.setattr(live, "line", lambda text, style="", said=said: said.append(text))
         live(RunStarted("x", 1, 0, count))
         live(NodeCached("n", 0, "Steps", "k"))
         assert said[1:] == expected

@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_used_stops_no_run(weft, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     answer = weft("run", "sums.json", "--quiet")
     assert (answer.code, answer.out) == (0, "out/sum-2.0.txt\n")
-    assert answer.err.startswith("⚠ W-CACHE: the cache is off for this run: ")
+    assert answer.err.startswith("W-CACHE: the cache is off for this run: ")
     listed = weft("cache", "ls")
     assert listed.code == 1
     assert listed.err.startswith("E-CACHE: ")

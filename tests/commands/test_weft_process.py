@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import select
 import signal
@@ -12,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+pty = pytest.importorskip("pty", reason="needs a Unix terminal")
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys, cli, toy_nodes; sys.exit(cli.main(registry=toy_nodes.registry()))"

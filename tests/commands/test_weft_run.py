@@ -92,7 +92,7 @@ def test_a_value_is_always_literal_and_lists_are_json(weft, words, out):
 def test_a_seed_that_is_drawn_is_shown_and_recorded(weft, word):
     answer = weft("run", "v.json", word, "--target", "roll", "--json", v=VALUES)
     (seeds,) = answer.json["seeds"]
-    assert f"⚠ W-SEED: drew seed = {seeds['seed']}; give it to make this again\n" in answer.err
+    assert f"W-SEED: drew seed = {seeds['seed']}; give it to make this again\n" in answer.err
     assert answer.json["warnings"][0]["code"] == "W-SEED"
 
 
@@ -254,7 +254,7 @@ def test_debug_shows_the_traceback(weft):
 def test_warnings_are_shown_and_stop_nothing(weft):
     answer = weft("run", "f.json", f=flow(warn={"type": "Warn"}, say={"type": "Say", "text": "@warn"}))
     assert (answer.code, answer.out) == (0, "1.0\n")
-    assert "⚠ W-TOKENS warn.value: 2 tokens cut; say less\n" in answer.err
+    assert "W-TOKENS warn.value: 2 tokens cut; say less\n" in answer.err
 
 
 def test_k5_no_cache_runs_everything_again(weft):
