@@ -1,7 +1,7 @@
 """Running a plan: each task once, sources first, results dropped after their last use."""
 
 import copy
-import functools
+import json
 import sys
 import time
 import traceback
@@ -18,6 +18,10 @@ from engine.keys import inputs_json
 from engine.node import Node
 from engine.outcome import Outcome, Recorder
 from engine.plan import Plan, Task, make_plan, models_from_files
+
+_QUICK = 0.001
+"""Seconds under which a node is not asked for its peak memory: asking costs more than it could have used."""
+_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 Ready = tuple[Task, Node, Context]
 
@@ -70,7 +74,8 @@ class Executor:
         self._over: set[str] = set()
         self._lost: set[str] = set()
         self._unsure: set[str] = set()
-        self._made: list[tuple[str, str, Mapping[str, Any]]] = []
+        self._made: list[tuple[str, str, str]] = []
+        self._peak = 0
         self._models: Mapping[str, frozenset[str]] = {}
 
     def run(self) -> Outcome:
@@ -226,12 +231,12 @@ class Executor:
         """Check, keep and announce what a node returned."""
         cls = task.node.cls
         keep = not self._is_unsure(plan, task) and self.settings.use_cache and task.node.cache
-        inputs = functools.cache(lambda: self._inputs_json(plan, task))
         try:
             values = outputs(cls, output)
+            inputs = "" if cls.effect else self._inputs_json(plan, task)
             held = self.cache.store(task.key, cls, values, seconds, inputs, keep=keep)
             if self.graph_id and not cls.effect:
-                self._made.append((task.node.id, task.key, inputs()))
+                self._made.append((task.node.id, task.key, inputs))
         except Cancelled:
             raise
         except Exception as why:
@@ -242,14 +247,16 @@ class Executor:
         task.status = "cached"
         if self._uses.get(task.id):
             self._held[task.id] = held
-        self.record.finished(task, output, held.digests, seconds, self.memory())
+        if seconds > _QUICK or not self._peak:
+            self._peak = self.memory()
+        self.record.finished(task, output, held.digests, seconds, self._peak)
 
     def _is_unsure(self, plan: Plan, task: Task) -> bool:
         """Whether a file behind this result is no longer the one that its key names."""
-        if any(source in self._unsure for source in task.sources.values()):
+        if self._unsure and any(source in self._unsure for source in task.sources.values()):
             self._unsure.add(task.id)
-        for behind in {task.id, *self._models.get(task.id, ())} - self._unsure:
-            if name := plan.digest_files.changed(plan.tasks[behind].node):
+        for behind in (task.id, *self._models.get(task.id, ())):
+            if behind not in self._unsure and (name := plan.digest_files.changed(plan.tasks[behind].node)):
                 self._unsure |= {behind, task.id}
                 place = Place(node=plan.tasks[behind].node.id, input=name)
                 what = "a file changed while it was in use"
@@ -314,9 +321,9 @@ class Executor:
             resolve=lambda: graph.workflow.document.resolved(graph.values, graph.overrides),
         )
 
-    def _inputs_json(self, plan: Plan, task: Task) -> dict[str, Any]:
+    def _inputs_json(self, plan: Plan, task: Task) -> str:
         known = {link.node: plan.tasks[source].key for link, source in task.sources.items()}
-        return inputs_json(task.node, known, plan.digest_files)
+        return _dump(inputs_json(task.node, known, plan.digest_files))
 
 
 def _own(value: Any) -> Any:

@@ -98,7 +98,9 @@ class Recorder:
         self.send(
             NodeFinished(task.node.id, task.variant, cls, task.key, seconds, peak_bytes, dict(digests), files, text)
         )
-        self.cached(task, task.places[1:])
+        if len(task.places) > 1:
+            self.cached(task, task.places[1:])
+        self._shown.add(task.id)
 
     def failed(self, task: "Task", problems: Sequence[Problem], trace: str) -> None:
         """A task failed; so its other places do not run."""

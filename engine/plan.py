@@ -4,6 +4,7 @@ The variants of a sweep become one list of tasks. Nodes with equal keys are one 
 that is how shared work is done once.
 """
 
+import functools
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine.context import Settings
 from engine.errors import Place, Problem, WeftError
 from engine.graph import Graph, Link, NodeDef
 from engine.keys import inputs_json, keys
+from engine.node import Node
 from engine.spec import Bad
 from engine.text import quoted
 
@@ -159,19 +161,32 @@ class FilesOfNodes:
 
 def inputs_with_files(node: NodeDef) -> list[str]:
     """The inputs of a node whose literal names files."""
-    return [name for name, spec in node.cls.inputs.items() if spec.files and node.literals.get(name) is not None]
+    return [name for name in _file_inputs(node.cls) if node.literals.get(name) is not None]
+
+
+@functools.cache
+def _file_inputs(cls: type[Node]) -> list[str]:
+    return [name for name, spec in cls.inputs.items() if spec.files]
 
 
 def models_from_files(plan: "Plan") -> dict[str, frozenset[str]]:
     """task id -> the tasks before it, itself included, that hand on a model which is read from its files later on."""
     found: dict[str, frozenset[str]] = {}
     for task in plan.tasks.values():
-        behind: frozenset[str] = frozenset().union(*(found[s] for s in task.sources.values() if s in found))
-        if inputs_with_files(task.node) and any(s.resident for s in sockets(task.node.cls).values()):
+        behind: frozenset[str] = frozenset()
+        if found:
+            behind = behind.union(*(found[s] for s in task.sources.values() if s in found))
+        if _may_load(task.node.cls) and inputs_with_files(task.node):
             behind |= {task.id}
         if behind:
             found[task.id] = behind
     return found
+
+
+@functools.cache
+def _may_load(cls: type[Node]) -> bool:
+    """Whether a node class makes models from files."""
+    return bool(_file_inputs(cls)) and any(s.resident for s in sockets(cls).values())
 
 
 def _at_input(problem: Problem, name: str) -> Problem:

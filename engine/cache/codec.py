@@ -44,6 +44,12 @@ def sockets(cls: "type[Node]") -> dict[str, Socket]:
     return {name: _socket(annotation) for name, annotation in cls.outputs.items()}
 
 
+@functools.cache
+def is_stored(cls: "type[Node]") -> bool:
+    """See Node.is_stored; asked for each result, so remembered."""
+    return cls.is_stored()
+
+
 def _socket(annotation: Any) -> Socket:
     parts = [p for p in get_args(annotation) if p is not type(None)] or [annotation]
     return socket_of(parts[0])
@@ -98,6 +104,8 @@ def check_name(name: str) -> None:
 
 def dump_meta(meta: Any) -> str:
     """JSON as it is digested. NaN and infinities, which a node may well compute, are written by name."""
+    if type(meta) is int:
+        return str(meta)
     _check_keys(meta)
     try:
         return dump_canonical(meta)

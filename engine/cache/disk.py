@@ -1,6 +1,6 @@
 """Results on disk: entries in the index, their bytes in blobs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Disk:
         return value_of(socket, stored.meta, blob, files)
 
     def write(self, key: str, kind: str, coded: Mapping[str, Coded], seconds: float,
-              inputs: Callable[[], Mapping[str, Any]]) -> dict[str, Mapping[str, Path]]:  # fmt: skip
+              inputs: str) -> dict[str, Mapping[str, Path]]:  # fmt: skip
         """Store the result of a node of type `kind`. Returns, by output, where the files in it lie now."""
         outputs: dict[str, Stored] = {}
         refs: dict[str, int] = {}
@@ -88,7 +88,7 @@ class Disk:
                 inline += one.bytes
             outputs[name] = Stored(one.kind, one.digest, None if blob else packed.meta, blob, one.file_digests)
         total = inline + sum(refs.values())
-        self._pending[key] = Entry(key, kind, inputs(), outputs, seconds, total, tuple(refs.items()))
+        self._pending[key] = Entry(key, kind, inputs, outputs, seconds, total, tuple(refs.items()))
         self._pending_seconds += seconds
         self.written += total
         if refs or self._pending_seconds > _SECONDS_AT_ONCE or len(self._pending) >= _COUNT_AT_ONCE:

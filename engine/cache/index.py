@@ -44,7 +44,8 @@ class Entry:
 
     key: str
     type: str
-    inputs: Mapping[str, Any]
+    inputs: str
+    """As JSON: see engine.keys.inputs_json."""
     outputs: Mapping[str, Stored]
     seconds: float
     bytes: int = 0
@@ -134,25 +135,23 @@ class Index:
         if _row_digest(key, kind, inputs, outputs) != digest:
             return None
         stored = {name: Stored(**value) for name, value in json.loads(outputs).items()}
-        return Entry(key, kind, json.loads(inputs), stored, seconds, size)
+        return Entry(key, kind, inputs, stored, seconds, size)
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Store entries, in one transaction."""
         with self._transaction():
+            rows = []
             for entry in entries:
-                outputs = _dump({name: _row(out) for name, out in entry.outputs.items()})
-                inputs = _dump(entry.inputs)
-                digest = _row_digest(entry.key, entry.type, inputs, outputs)
                 self._tick += 1
-                self._db.execute("DELETE FROM refs WHERE key = ?", (entry.key,))
-                self._db.execute(
-                    "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (entry.key, entry.type, inputs, outputs, digest, entry.bytes, entry.seconds, self._tick),
+                outputs = _dump({name: _row(out) for name, out in entry.outputs.items()})
+                digest = _row_digest(entry.key, entry.type, entry.inputs, outputs)
+                rows.append(
+                    (entry.key, entry.type, entry.inputs, outputs, digest, entry.bytes, entry.seconds, self._tick)
                 )
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO refs VALUES (?, ?, ?)",
-                    [(blob, entry.key, size) for blob, size in entry.blobs],
-                )
+            refs = [(blob, entry.key, size) for entry in entries for blob, size in entry.blobs]
+            self._db.executemany("DELETE FROM refs WHERE key = ?", [(entry.key,) for entry in entries])
+            self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", refs)
 
     def touch(self, keys: Iterable[str]) -> None:
         """Note that these entries were used. Order is counted, not timed: clocks may be wrong."""
@@ -217,9 +216,9 @@ class Index:
         """The keys of entries that refer to a blob which is not among these."""
         return {key for blob, key in self._db.execute("SELECT blob, key FROM refs") if blob not in sound}
 
-    def set_latest(self, graph: str, nodes: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """Remember (node id, key, inputs) of the last run of a graph, to say later what changed."""
-        rows = [(graph, node, key, _dump(inputs)) for node, key, inputs in nodes]
+    def set_latest(self, graph: str, nodes: Iterable[tuple[str, str, str]]) -> None:
+        """Remember (node id, key, inputs as JSON) of the last run of a graph, to say later what changed."""
+        rows = [(graph, *node) for node in nodes]
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?)", rows)
 

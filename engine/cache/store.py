@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cache.blobs import Blobs
-from engine.cache.codec import Coded, code, sockets
+from engine.cache.codec import Coded, code, is_stored, sockets
 from engine.cache.disk import Disk
 from engine.cache.index import Entry, Index, is_damage
 from engine.cache.memory import Held, Memory
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from engine.node import Node
 
 Warn = Callable[[Problem], None]
-Inputs = Callable[[], Mapping[str, Any]]
 _FRESH = 2 * 10**9
 """Nanoseconds within which two changes of a file may leave the same times behind."""
 
@@ -139,11 +138,12 @@ class Cache:
         return None
 
     def store(
-        self, key: str, cls: "type[Node]", values: Mapping[str, Any], seconds: float, inputs: Inputs, *, keep: bool
+        self, key: str, cls: "type[Node]", values: Mapping[str, Any], seconds: float, inputs: str, *, keep: bool
     ) -> Held:
-        """Keep a result (if `keep`), and say its digests. Files in it are taken over into the cache, and the values
-        that come back point to them there. Raises what is wrong with the values themselves."""
-        stored = cls.is_stored()
+        """Keep a result (if `keep`), and say its digests. `inputs` is what it was made from, as JSON. Files in it are
+        taken over into the cache, and the values that come back point to them there. Raises what is wrong with the
+        values themselves."""
+        stored = is_stored(cls)
         coded = {name: code(value, sockets(cls)[name]) for name, value in values.items()} if stored else {}
         has_files = any(one.file_digests for one in coded.values())
         written = False
@@ -216,8 +216,8 @@ class Cache:
                     disk.index.set_file_digest(name, stamp, digest)
         return digest
 
-    def remember(self, graph: str, nodes: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """Keep (node id, key, inputs) of the last run of a graph."""
+    def remember(self, graph: str, nodes: Sequence[tuple[str, str, str]]) -> None:
+        """Keep (node id, key, inputs as JSON) of the last run of a graph."""
         with self._guard() as disk:
             if disk is not None:
                 disk.index.set_latest(graph, nodes)
