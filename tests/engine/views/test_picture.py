@@ -1,10 +1,13 @@
 """From documents to pictures, broken ones too."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from engine.context import Context
 from engine.document import from_value
 from engine.node import Input, Node
 from engine.registry import Registry
-from engine.views import Box, Port, Wire
+from engine.views import Box, Port, Wire, canvas, dot, mermaid, rails, svg
 from engine.views.picture import picture
 
 
@@ -49,3 +52,30 @@ def test_what_is_not_understood_is_drawn_as_it_is_written():
     assert [(box.id, box.type) for box in found.boxes] == [("a", "Nope"), ("b", "?"), ("c", "?"), ("d", "Use")]
     assert found.boxes[3].inputs == (Port("odd"),)
     assert found.wires == (Wire("b", "out", "a", "in"), Wire("gone", "", "c", "x"), Wire("a", "", "d", "odd"))
+
+
+REFERENCES = st.sampled_from(["@a", "@b", "@a.text", "@b.gone", "@zz", "@", "@.x", "@a.", "$p", "@@a", "", "x"])
+VALUES = st.one_of(
+    REFERENCES,
+    st.none(),
+    st.integers(),
+    st.lists(REFERENCES, max_size=3),
+    st.dictionaries(st.text(max_size=2), st.none()),
+)
+NODES = st.one_of(
+    st.none(),
+    st.text(max_size=3),
+    st.fixed_dictionaries(
+        {"type": st.one_of(st.sampled_from(["Make", "Use", "Use@9", "Nope", ""]), st.none(), st.integers())},
+        optional={"one": VALUES, "many": VALUES, "odd": VALUES, "about": VALUES, "\x1b[1m": VALUES},
+    ),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "b", "c", "", "\u202e", "x" * 90]), NODES, max_size=5))
+def test_whatever_a_document_holds_it_is_drawn(nodes):
+    found = drawn(**nodes)
+    for text in (rails(found).text(), canvas(found).text(), mermaid(found), dot(found), svg(found)):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
