@@ -62,6 +62,16 @@ def folder_files(*patterns: str) -> "FilesOf":
     return find
 
 
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """What files are called in a key: one by its own name; several by their paths from the folder that holds them all,
+    whose own name is part of it, since folders inside a data set name its classes."""
+    if len(paths) == 1:
+        return [paths[0].name]
+    folders = [path.parent for path in paths]
+    above = Path(os.path.commonpath(folders)).parent if paths else Path()
+    return [path.relative_to(above).as_posix() for path in paths]
+
+
 def _files_below(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -15,6 +15,7 @@ from engine.cache.codec import sockets
 from engine.context import Settings
 from engine.errors import Place, Problem, WeftError
 from engine.graph import Graph, Link, NodeDef
+from engine.inputs import names_of
 from engine.keys import inputs_json, keys
 from engine.node import Node
 from engine.spec import Bad
@@ -152,7 +153,7 @@ class FilesOfNodes:
         anywhere = (node.id, name) in settings.open_paths
         try:
             paths = spec.files(value, settings.folder, (_ANYWHERE,) if anywhere else settings.allowed)
-            return [[path.name, self._cache.sha256(path)] for path in paths]
+            return [[name, self._cache.sha256(path)] for name, path in zip(names_of(paths), paths, strict=True)]
         except WeftError as why:
             raise Bad(_at_input(why.problems[0], name)) from why
         except OSError as why:

@@ -12,7 +12,7 @@ from engine.context import Settings
 from engine.document import from_value
 from engine.errors import WeftError
 from engine.graph import Workflow
-from engine.inputs import allowed_for, check_files, folder_files, one_file
+from engine.inputs import allowed_for, check_files, folder_files, names_of, one_file
 
 NAMES = "allowed: {steps} {index} {variant}"
 
@@ -108,6 +108,13 @@ def folder(tmp_path: Path) -> Path:
         path.write_bytes(b"x")
     (tmp_path / "outside.png").write_bytes(b"x")
     return inside
+
+
+def test_what_files_are_called_in_a_key(folder: Path) -> None:
+    find = folder_files("*.png", "*.jpg")
+    assert names_of(one_file("sub/c.jpg", folder)) == ["c.jpg"]
+    assert names_of(find(".", folder, ())) == ["inside/a.png", "inside/b.PNG", "inside/sub/c.jpg"]
+    assert names_of([]) == []
 
 
 def test_one_file(folder: Path) -> None:
