@@ -60,13 +60,13 @@ VALUES = st.one_of(
     st.none(),
     st.integers(),
     st.lists(REFERENCES, max_size=3),
-    st.dictionaries(st.text(max_size=2), st.none()),
+    st.dictionaries(st.text("ab\u00e9", max_size=2), st.none()),
 )
 NODES = st.one_of(
     st.none(),
-    st.text(max_size=3),
+    st.text("ab@$", max_size=3),
     st.fixed_dictionaries(
-        {"type": st.one_of(st.sampled_from(["Make", "Use", "Use@9", "Nope", ""]), st.none(), st.integers())},
+        {"type": st.one_of(st.sampled_from(["Make", "Use", "Use@9", "Nope", ""]), st.none(), st.integers(0, 9))},
         optional={"one": VALUES, "many": VALUES, "odd": VALUES, "about": VALUES, "\x1b[1m": VALUES},
     ),
 )
