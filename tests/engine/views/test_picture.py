@@ -58,7 +58,7 @@ REFERENCES = st.sampled_from(["@a", "@b", "@a.text", "@b.gone", "@zz", "@", "@.x
 VALUES = st.one_of(
     REFERENCES,
     st.none(),
-    st.integers(),
+    st.integers(0, 9),
     st.lists(REFERENCES, max_size=3),
     st.dictionaries(st.text("ab\u00e9", max_size=2), st.none()),
 )
