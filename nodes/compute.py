@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from diffusion.types import Recipe
 from engine.context import Context
+from nodes.draw import to_pictures
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image as Picture
 
 PREVIEW_SIDE = 128
 
@@ -18,11 +20,13 @@ def dtype_for(recipe: Recipe, ctx: Context) -> str:
 
 
 def preview(x0: "torch.Tensor") -> bytes:
-    """A small PNG of the first picture of pixel-space samples (B, C, H, W) in -1 … 1, at most 128 pixels a side."""
-    from PIL import Image
+    """The first picture of pixel-space samples (B, C, H, W) in -1 … 1, as a small PNG."""
+    pixels = (x0[:1].float() / 2 + 0.5).permute(0, 2, 3, 1).cpu().numpy()
+    return small_png(to_pictures(pixels)[0])
 
-    first = ((x0[0].float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    picture = Image.fromarray(first[..., 0] if first.shape[-1] == 1 else first)
+
+def small_png(picture: "Picture") -> bytes:
+    """A picture as a PNG of at most 128 pixels a side."""
     picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     out = io.BytesIO()
     picture.save(out, "PNG")

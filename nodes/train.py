@@ -1,14 +1,19 @@
 """Training a denoiser from scratch, and keeping what came of it."""
 
 import json
+import time
 from typing import Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
 from engine.values import Saved
+from nodes.compute import small_png
+from nodes.draw import grid, to_pictures
 from nodes.output import save_bytes
 from nodes.sockets import VAE, Dataset, Image, Losses, Model, TextEncoder
 
+LOOK_EVERY = 10.0
+"""Seconds between two pictures of what has been learned, while somebody looks."""
 LOG_ROWS = 200
 """Losses in a log at most: the mean of each stretch of steps."""
 
@@ -51,6 +56,7 @@ class TrainDDPM(Node):
 
     def run(self, ctx: Context) -> Trained:
         from diffusion import checkpoint
+        from diffusion.preview import preview
         from diffusion.training import TrainingConfig, save_model, train
         from diffusion.types import ScheduleConfig
         from diffusion.unet import UNet, UNetConfig
@@ -77,8 +83,16 @@ class TrainDDPM(Node):
             seed=self.seed,
         )
 
+        height, width = self.dataset.images.shape[1:3]
+        looked = time.monotonic()
+
         def report(step: int, total: int, loss: float, average: UNet) -> None:
-            ctx.progress(step, total, f"loss {loss:.4f}")
+            nonlocal looked
+            picture = b""
+            if time.monotonic() - looked > LOOK_EVERY and ctx.wants_preview():
+                picture = small_png(grid(to_pictures(preview(average, config, height, width).pixels), 5, gap=1))
+                looked = time.monotonic()
+            ctx.progress(step, total, f"loss {loss:.4f}", picture)
 
         folder = ctx.scratch
         done = train(self.dataset, unet, config, folder / "progress.safetensors", device=ctx.device, report=report)

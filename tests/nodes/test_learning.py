@@ -10,7 +10,7 @@ import torch
 from PIL import Image as Pillow
 
 from engine.cache import Cache
-from engine.context import CancelToken, Context
+from engine.context import CancelToken, Context, Settings
 from engine.errors import Cancelled, WeftError
 from nodes.data import DatasetImage, Digits
 from nodes.evaluate import Classify, FrechetDistance
@@ -197,3 +197,15 @@ def test_a_damaged_model_says_which_file(tiny_model, tmp_path, run_nodes):
     with pytest.raises(WeftError, match=r"E-RUN denoise: .*model\.safetensors: damaged") as found:
         run_nodes(nodes, "denoise")
     assert found.value.exit_code == 1
+
+
+def test_a_training_shows_what_it_has_learned(digits, tmp_path, monkeypatch):
+    import io
+
+    monkeypatch.setattr("nodes.train.LOOK_EVERY", 0.0)
+    seen = []
+    ctx = Context(settings=Settings(previews_per_second=1000), scratch_of=lambda: tmp_path, emit=seen.append)
+    TrainDDPM(dataset=digits["test"], steps=2, **TINY).run(ctx)
+    assert [(event.step, event.total, event.message[:5]) for event in seen] == [(1, 2, "loss "), (2, 2, "loss ")]
+    picture = Pillow.open(io.BytesIO(seen[-1].preview))
+    assert picture.size == (86, 35)
