@@ -1,5 +1,6 @@
 """What a node did wrong, in words: outputs that are not what it declares, and exceptions."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,9 @@ _SIZES = ("width", "height", "batch", "steps")
 _TILE = "tile"
 
 
+_output_type = functools.cache(output_type)
+
+
 def outputs(cls: type[Node], returned: Any) -> dict[str, Any]:
     """What `run` returned, by output, checked against what the class declares. Raises RunError."""
     if cls.single:
@@ -29,7 +33,7 @@ def outputs(cls: type[Node], returned: Any) -> dict[str, Any]:
     else:
         values = dict(zip(cls.outputs, returned, strict=True))
     for name, value in values.items():
-        kind, may_be_none = output_type(cls, name)
+        kind, may_be_none = _output_type(cls, name)
         if value is None and may_be_none:
             continue
         if kind is float and type(value) is int:

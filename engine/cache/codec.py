@@ -21,7 +21,7 @@ NOTHING = "NONE"
 """The kind of an output that is None."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Coded:
     """One output as bytes.
 

@@ -27,7 +27,7 @@ PRAGMA user_version = {VERSION};
 _AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Stored:
     """One output of an entry. `meta` is its JSON; arrays, if any, are in the blob; files are blobs by name."""
 
@@ -38,7 +38,7 @@ class Stored:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """The result of one node: its outputs by name, the inputs it was made from, and how long that took."""
 
@@ -284,7 +284,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _row_digest(key: str, kind: str, inputs: str, outputs: str) -> str:
-    return digest_of(f"{part}\n".encode(errors="surrogatepass") for part in (key, kind, inputs, outputs))
+    return digest_of([f"{key}\n{kind}\n{inputs}\n{outputs}".encode(errors="surrogatepass")])
 
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
