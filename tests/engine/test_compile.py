@@ -15,7 +15,7 @@ START = {"e": {"type": "Empty"}, "d": {"type": "Decode", "latent": "@e"}, "s": S
 
 GRAPHS: dict[str, tuple[object, list[str]]] = {
     "g1_sockets_that_match": (good(), []),
-    "g2_types_that_do_not_match": (
+    "g2_b30_types_that_do_not_match": (
         good(save__image="@sample"),
         ["E-TYPE wf save.image: gets LATENT from sample, expects IMAGE; add Decode"],
     ),
@@ -39,7 +39,7 @@ GRAPHS: dict[str, tuple[object, list[str]]] = {
         good(text__foo=1),
         ['E-INPUT wf text.foo: Encode has no input "foo"; known: clip, text'],
     ),
-    "g11_two_nodes": (
+    "g11_b26_two_nodes": (
         flow(
             {"a": {"type": "Scale", "image": "@b"}, "b": {"type": "Scale", "image": "@a"}, "s": {**SAVE, "image": "@a"}}
         ),
@@ -74,7 +74,7 @@ GRAPHS: dict[str, tuple[object, list[str]]] = {
         good(decode__latent="@sampel"),
         ['E-LINK wf decode.latent: node "sampel" does not exist; did you mean "sample"?'],
     ),
-    "g14_two_sources": (
+    "g14_b31_two_sources": (
         good(save__image=["@decode", "@sample"]),
         ["E-LINK wf save.image: two sources (decode, sample); one link feeds this input"],
     ),

@@ -74,7 +74,7 @@ def run_of(source: Any, given: dict[str, Any]) -> None:
     assert set(first) == set(workflow.nodes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(workflows, st.dictionaries(st.sampled_from(["p", "a.text", "b.steps", "c.image", "e.seed", "."]), scalars))
 def test_nothing_but_words(source: Any, given: dict[str, Any]) -> None:
     with contextlib.suppress(WeftError):
@@ -83,7 +83,7 @@ def test_nothing_but_words(source: Any, given: dict[str, Any]) -> None:
         run_of(json.dumps(source, ensure_ascii=False), given)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(values)
 def test_any_json_is_a_workflow_or_is_refused_in_words(value: Any) -> None:
     for source in (value, {"nodes": value}, {"format": 0, "nodes": value}, {"format": 1, "nodes": {}, "params": value}):
@@ -91,7 +91,7 @@ def test_any_json_is_a_workflow_or_is_refused_in_words(value: Any) -> None:
             check(document(source), REGISTRY)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(workflows)
 def test_a_file_and_a_python_value_are_told_the_same(source: Any) -> None:
     def codes(lines: list[str]) -> list[str]:
@@ -100,7 +100,7 @@ def test_a_file_and_a_python_value_are_told_the_same(source: Any) -> None:
     assert codes(told(source)) == codes(told(json.dumps(source)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(workflows)
 def test_g20_what_the_checks_take_the_schema_takes(source: Any) -> None:
     if not any(line.startswith("E-") for line in told(source)):
