@@ -190,6 +190,7 @@ def _plan(p: argparse.ArgumentParser) -> None:
 def _check(p: argparse.ArgumentParser) -> None:
     _file(p)
     p.add_argument("--target", metavar="NODE", action="append", default=[], help="only what this node needs")
+    p.add_argument("--allow", metavar="DIR", action="append", default=[], help="nodes may read files in this folder")
     _json(p)
 
 

@@ -1,6 +1,7 @@
 """weft check: everything that is wrong with a workflow, before anything runs."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.common import known_nodes, plural, print_json, read, say
@@ -8,6 +9,7 @@ from engine.compile import check
 from engine.errors import error
 from engine.events import problem_json
 from engine.graph import Param, Workflow
+from engine.inputs import check_files
 from engine.text import quoted, visible
 
 if TYPE_CHECKING:
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Check FILE; exit code 0 if a run could begin."""
     workflow, problems = check(read(args.file), known_nodes(registry), args.target)
+    if workflow is not None:
+        problems = [*problems, *check_files(workflow, [Path(folder) for folder in args.allow])]
+    errors = [p for p in problems if not p.is_warning]
     say(problems)
     if args.json:
-        found = [problem_json(p) for p in problems if not p.is_warning]
+        found = [problem_json(p) for p in errors]
         warnings = [problem_json(p) for p in problems if p.is_warning]
-        print_json({"status": "ok" if workflow else "error", "problems": found, "warnings": warnings})
-    elif workflow is not None:
+        print_json({"status": "error" if errors else "ok", "problems": found, "warnings": warnings})
+    elif workflow is not None and not errors:
         print(describe(workflow))
-    return 0 if workflow is not None else error(p for p in problems if not p.is_warning).exit_code
+    return error(errors).exit_code if errors else 0
 
 
 def describe(workflow: Workflow) -> str:

@@ -53,6 +53,20 @@ def test_check_of_a_target_warns_of_what_it_does_not_need(weft):
     assert answer.err.startswith("W-SKIP f.json")
 
 
+def test_check_finds_files_that_are_not_there_or_may_not_be_read(weft, tmp_path):
+    file = flow(n={"type": "Length", "path": "in/x.bin"}, say={"type": "Say", "text": "@n"})
+    absent = weft("check", "f.json", f=file)
+    assert absent.code == 3
+    assert absent.err.startswith('E-NOTFOUND f.json:1:57 n.path: "in/x.bin" is not there; there is no folder "in"\n')
+    file["nodes"]["n"]["path"] = "../x.bin"
+    assert weft("check", "f.json", "--json", f=file).json["problems"][0]["code"] == "E-PATH"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "x.bin").write_bytes(b"1")
+    (tmp_path / "in" / "f.json").write_text(json.dumps(file))
+    assert weft("check", "in/f.json").code == 5
+    assert weft("check", "in/f.json", "--allow", ".").code == 0
+
+
 def test_plan_says_what_will_run_and_why(weft):
     first = weft("plan", "sums.json")
     assert (
