@@ -11,7 +11,7 @@ from engine.context import Context
 from engine.errors import Problem, error
 from engine.events import Listener
 from engine.text import quoted
-from nodes.draw import grid
+from nodes.draw import PAPER, grid
 from nodes.output import save_bytes
 
 NAME = "grid.png"
@@ -24,11 +24,14 @@ def save_grid(job: Job, pictures: Mapping[int, Path], emit: Listener) -> dict[st
     if not pictures:
         what = "--grid needs pictures, and the workflow saves none"
         raise error(Problem("E-NOOUT", what, "add SaveImage", exit_code=1))
-    opened = []
-    for path in pictures.values():
+    opened = {}
+    for variant, path in pictures.items():
         with Image.open(path) as picture:
-            opened.append(picture.convert("RGB"))
-    sheet = grid(opened, job.columns, [label(job.variants[variant]) for variant in pictures])
+            opened[variant] = picture.convert("RGB")
+    # A variant that failed keeps its place, so that rows and columns still mean what they did.
+    empty = Image.new("RGB", next(iter(opened.values())).size, PAPER)
+    cells = [opened.get(variant, empty) for variant in range(len(job.variants))]
+    sheet = grid(cells, job.columns, [label(variant) for variant in job.variants])
     data = io.BytesIO()
     sheet.save(data, "PNG")
     digest = hashlib.sha256(sheet.tobytes()).hexdigest()

@@ -46,7 +46,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
         for warning in job.workflow.warnings:
             emit(Warned(warning))
         outcome = _execute(args, job, emit, token)
-        if args.grid and outcome.status == "done":
+        if args.grid and (outcome.status == "done" or (args.keep_going and report.first_pictures())):
             from commands.grid import save_grid
 
             report.outputs.append(save_grid(job, report.first_pictures(), emit))

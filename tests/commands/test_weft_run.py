@@ -292,6 +292,23 @@ def test_grid_is_one_labelled_picture_of_all_variants(weft):
     assert {(40, 40, 40), (200, 200, 200)} <= colours
 
 
+def test_a_variant_that_failed_leaves_its_place_in_the_grid_empty(weft):
+    file = {"format": 1, "params": {"way": "x"}, "nodes": {
+        "f": {"type": "Fail", "way": "$way"}, "save": {"type": "Swatch", "size": 64, "after": "@f"}}}  # fmt: skip
+    answer = weft("run", "g.json", "--sweep", "way=none,value", "--grid", "--keep-going", "--quiet", g=file)
+    assert (answer.code, answer.out.splitlines()[-1]) == (1, "out/grid.png")
+    with Image.open("out/grid.png") as picture:
+        assert picture.width > 2 * 64
+
+
+def test_grid_without_pictures_says_what_is_missing(weft):
+    answer = weft("run", "sums.json", "--sweep", "a=1,2", "--grid", "--quiet")
+    assert (answer.code, answer.err) == (
+        1,
+        "E-NOOUT: --grid needs pictures, and the workflow saves none; add SaveImage\n",
+    )
+
+
 def test_help_of_a_workflow_shows_its_params_and_runs_nothing(weft):
     answer = weft("run", "sums.json", "--help")
     assert answer.code == 0

@@ -1,7 +1,6 @@
 """Nodes for the tests of the command line: slow, failing, warning and drawing ones."""
 
 import time
-from typing import NoReturn
 
 import nodes
 from engine.context import Context
@@ -28,21 +27,20 @@ class Steps(Node):
 
 
 class Fail(Node):
-    """Fail in one of several ways."""
+    """Fail in one of several ways, or not at all."""
 
     version = 1
     value: float = Input(0.0, about="passed through")
-    way: str = Input("value", about="value, surprise or missing")
+    way: str = Input("value", about="value, surprise, missing or none")
 
     def run(self, ctx: Context) -> float:
-        self._fail()
-
-    def _fail(self) -> NoReturn:
         if self.way == "value":
             raise ValueError("there is nothing to add")
         if self.way == "missing":
             raise error(Problem("E-NOTFOUND", "no weights", exit_code=3))
-        raise KeyError("spanner")
+        if self.way == "surprise":
+            raise KeyError("spanner")
+        return self.value
 
 
 class Warn(Node):
@@ -95,7 +93,8 @@ class Swatch(Node):
     effect = True
     grey: int = Input(0, ge=0, le=255, about="how light")
     size: int = Input(16, ge=1, le=64, about="pixels a side")
-    path: str = Input("swatch-{grey}.png", about="file name", template=True)
+    after: float = Input(0.0, about="only to wait for")
+    path: str = Input("swatch.png", about="file name", template=True)
 
     def run(self, ctx: Context) -> Saved:
         import io
