@@ -1,5 +1,6 @@
 """Running a plan: each task once, sources first, results dropped after their last use."""
 
+import contextlib
 import copy
 import json
 import sys
@@ -95,10 +96,7 @@ class Executor:
             outcome.status = "failed"
             outcome.problems += why.problems
         finally:
-            self.cache.listen(None)
-            if self.graph_id and self._made:
-                self.cache.remember(self.graph_id, self._made)
-            self.cache.flush()
+            self._tidy()
         if outcome.failed and outcome.status == "done":
             outcome.status = "failed"
         if outcome.status != "done":
@@ -106,6 +104,13 @@ class Executor:
                 if task.status == "run" and task.id not in self._over:
                     self._skip(task, self._blocked(task) or outcome.status)
         return self.record.end(time.perf_counter() - started)
+
+    def _tidy(self) -> None:
+        with contextlib.suppress(Cancelled):  # nobody listens any more
+            if self.graph_id and self._made:
+                self.cache.remember(self.graph_id, self._made)
+            self.cache.flush()
+        self.cache.listen(None)
 
     def _execute_all(self, plan: Plan) -> Plan:
         """Execute the plan, and others after it as long as results turn out to be lost. Each key is lost once at most:

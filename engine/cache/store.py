@@ -132,7 +132,7 @@ class Cache:
                 disk.forget([key])
                 return None
             found = Held(values, {n: s.digest for n, s in entry.outputs.items()}, entry.seconds, entry.bytes)
-            if len(values) == len(cls.outputs):
+            if len(values) == len(cls.outputs) and not any(s.files for s in entry.outputs.values()):
                 self.memory.put(key, found)
             return found
         return None
@@ -156,7 +156,8 @@ class Cache:
                     if disk.written > self.limit // 8:
                         self.flush()
         held = Held(values, {n: c.digest for n, c in coded.items()}, seconds, sum(c.bytes for c in coded.values()))
-        if keep and cls.cached and not cls.effect:
+        # Files may be evicted, by others too; only the disk knows whether they are still there.
+        if keep and cls.cached and not cls.effect and not (written and has_files):
             self.memory.put(key, held)
         if written or cls.effect or (stored and not has_files):
             self._scratch.drop(key)

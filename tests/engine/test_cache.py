@@ -343,3 +343,11 @@ def test_an_index_of_another_version_is_set_aside(tmp_path):
         assert index.is_new
         index.close()
     assert (tmp_path / "index.sqlite.aside").exists()
+
+
+def test_k11_a_model_in_memory_whose_files_were_evicted_is_read_again(tmp_path):
+    cache = Cache(tmp_path, memory=10**6)
+    train, weigh = node("Train", steps=2), node("Weigh", model="@t", tag="again")
+    execute(flow(t=train, w=node("Weigh", model="@t"), targets=["w"]), cache)
+    Cache(tmp_path).collect(0)
+    assert execute(flow(t=train, w=weigh, targets=["w"]), cache).calls == ["train from 0", "weigh"]

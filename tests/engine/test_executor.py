@@ -236,6 +236,7 @@ def test_s16_ctrl_c_without_a_handler_is_a_cancelled_run():
     HOOKS["interrupt"] = interrupt
     ran = execute(flow(a=node("Source"), h=node("Hook", a="@a", hook="interrupt"), targets=["h"]))
     assert (ran.outcome.status, ran.ran, ran.skipped) == ("cancelled", ["a"], ["h"])
+    assert [e.because for e in ran.events if isinstance(e, NodeSkipped)] == ["cancelled"]
 
 
 SCRIPT = """

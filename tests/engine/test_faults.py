@@ -249,6 +249,7 @@ def test_a_statement_of_the_index_that_fails_at_any_step_costs_the_cache_at_most
             patch.setattr(sqlite3, "connect", lambda *a, k=k, seen=seen, **o: Unreliable(connect(*a, **o), seen, k))
             cache = Cache(tmp_path / str(k))
             ran = execute(work(), cache)
+            assert bool(ran.warnings) == (0 < k <= seen[0])
             cache.close()
             calls = max(calls, seen[0])
         check(ran)
