@@ -118,9 +118,8 @@ class Lines(Quiet):
             case NodeFailed():
                 self.over(event.variant, event.node)
                 self.line(self.row("✗", event.variant, event.node, event.type, "failed"))
-            case NodeSkipped() if self.tasks <= MANY:
-                because = f"skipped: {visible(event.because)}" if event.because else "skipped"
-                self.line(self.row("⊘", event.variant, event.node, event.type, because))
+            case NodeSkipped():
+                self.skipped(event)
             case RunFinished():
                 self.line(summary(event))
 
@@ -128,6 +127,17 @@ class Lines(Quiet):
         """One line about one node: glyph, name, type, and a word that says the same as the glyph."""
         which = f" [{variant + 1}/{self.variants}]" if self.variants > 1 else ""
         return f"{glyph} {visible(node)}{which} {kind} {rest}"
+
+    def skipped(self, event: NodeSkipped) -> None:
+        """Show a node that did not run; of a run that was stopped only the one that was running."""
+        started = (event.variant, event.node) in self._pace
+        self.over(event.variant, event.node)
+        if event.because == "cancelled":
+            if started:
+                self.line(self.row("⊘", event.variant, event.node, event.type, "cancelled"))
+        elif self.tasks <= MANY:
+            because = f"skipped: {visible(event.because)}" if event.because else "skipped"
+            self.line(self.row("⊘", event.variant, event.node, event.type, because))
 
     def over(self, variant: int, node: str) -> None:
         """Forget a node that no longer runs."""

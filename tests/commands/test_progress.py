@@ -77,6 +77,18 @@ def test_failures_and_what_they_keep_from_running_are_named(capsys):
     ]
 
 
+def test_of_a_run_that_was_stopped_only_the_node_that_ran_is_named(capsys):
+    lines = shown(
+        capsys,
+        (0, RunStarted("f", 1, 2, 0)),
+        (0, NodeStarted("a", 0, "Steps", "k")),
+        (0, NodeSkipped("a", 0, "Steps", "cancelled")),
+        (0, NodeSkipped("b", 0, "Say", "cancelled")),
+        (0, RunFinished("cancelled", 3.0, 0, 0, 0, 2)),
+    )
+    assert lines[1:] == ["⊘ a Steps cancelled", "⊘ cancelled: 0 ran, 0 cached, 2 skipped, 3.0 s"]
+
+
 def test_text_from_nodes_cannot_act_on_the_terminal(capsys):
     text = "\x1b[2Jgone\u202e"
     end = finished("n", 0.1, text=text, files=({"path": "x"},))
