@@ -3,6 +3,7 @@ that is already reported is not."""
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from engine.document import NODE_ID, Document
@@ -13,7 +14,7 @@ from engine.node import RESERVED, Node
 from engine.order import cycles, order
 from engine.params import check_params
 from engine.registry import Registry
-from engine.report import Report
+from engine.report import Report, TooMany
 from engine.spec import REQUIRED, Bad, InputSpec
 from engine.templates import check_templates
 from engine.text import nearest, quoted, visible
@@ -37,6 +38,19 @@ def check(document: Document, registry: Registry, targets: Iterable[str] = ()) -
     """(the workflow, or None where it is broken; all problems and warnings, in the order of the file)."""
     targets = tuple(dict.fromkeys(targets))
     report = Report(document)
+    workflow = None
+    with suppress(TooMany):
+        workflow = _checked(report, registry, targets)
+    problems = report.problems
+    problems.sort(key=lambda p: (p.is_warning, p.place.line, p.place.column))
+    if any(not p.is_warning for p in problems):
+        return None, problems
+    return workflow, problems
+
+
+def _checked(report: Report, registry: Registry, targets: tuple[str, ...]) -> Workflow:
+    """The workflow, which is good only if no error was reported."""
+    document = report.document
     nodes: dict[str, NodeDef] = {}
     for position, (name, raw) in enumerate(document.nodes.items()):
         node = _node(report, registry, name, raw, position)
@@ -53,18 +67,16 @@ def check(document: Document, registry: Registry, targets: Iterable[str] = ()) -
     whole = kept.keys() == document.nodes.keys() and not any(not p.is_warning for p in report.problems)
     params = check_params(report, kept, whole)
     check_templates(report, kept)
+    effects = tuple(name for name, node in nodes.items() if node.cls.effect)
     for name in targets:
         if name not in document.nodes:
             report.add("E-LINK", f"target {quoted(name)}: no such node", report.suggest(name, document.nodes))
-    effects = tuple(name for name, node in nodes.items() if node.cls.effect)
     if not document.nodes:
         report.add("E-NOOUT", "the workflow has no nodes", "add some, with one that saves", path=("nodes",))
     elif not targets and not effects and len(nodes) == len(document.nodes):
         report.add("E-NOOUT", "nothing would be saved", "add SaveImage, or name a --target", path=("nodes",), key=True)
-    problems = _forgiven(report.problems, needed) if targets else report.problems
-    problems.sort(key=lambda p: (p.is_warning, p.place.line, p.place.column))
-    if any(not p.is_warning for p in problems):
-        return None, problems
+    if targets:
+        report.problems = _forgiven(report.problems, needed)
     return Workflow(
         document=document,
         name=str(document.data.get("name") or document.name),
@@ -73,8 +85,8 @@ def check(document: Document, registry: Registry, targets: Iterable[str] = ()) -
         nodes=kept,
         order=tuple(n for n in done if n in needed),
         targets=targets or effects,
-        warnings=tuple(problems),
-    ), problems
+        warnings=tuple(p for p in report.problems if p.is_warning),
+    )
 
 
 def _circle(links: list[Link]) -> str:
@@ -138,8 +150,9 @@ def _unknown_inputs(report: Report, cls: type[Node], path: tuple[str, str], raw:
     for key in raw:
         if key not in specs and key not in RESERVED:
             free = [name for name in specs if name not in raw]
-            meant.update(nearest(key, free))
-            hint = report.suggest(key, free if nearest(key, free) else specs)
+            close = nearest(key, free)
+            meant.update(close)
+            hint = report.suggest(key, close or specs)
             report.add("E-INPUT", f"{cls.__name__} has no input {quoted(key)}", hint, path=(*path, key), key=True)
     return meant
 

@@ -17,6 +17,8 @@ from engine.text import did_you_mean, nearest, quoted, visible
 
 TOP_KEYS = ("format", "name", "about", "params", "nodes")
 NODE_LIMIT = 10_000
+KEYS_TOLD = 20
+"""Unknown keys beside "nodes" that are reported."""
 NODE_ID = re.compile(r"(?!__)[A-Za-z0-9_-]{1,64}\Z")
 PARAM_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
@@ -141,10 +143,9 @@ def _shape(draft: Document, value: Any) -> Document:
     _foreign(draft, value)
     value = _current(draft, value)
     notes, fatal = list(draft.notes), False
-    for key in value:
-        if key not in TOP_KEYS:
-            notes.append(problem("E-KEY", f"{quoted(key)} unknown", did_you_mean(key, TOP_KEYS), path=(key,), key=True))
-            fatal |= bool(nearest(key, [k for k in ("nodes", "params") if k not in value]))
+    for key in [key for key in value if key not in TOP_KEYS][:KEYS_TOLD]:
+        notes.append(problem("E-KEY", f"{quoted(key)} unknown", did_you_mean(key, TOP_KEYS), path=(key,), key=True))
+        fatal |= bool(nearest(key, [k for k in ("nodes", "params") if k not in value]))
     for key in ("name", "about"):
         if key in value and not isinstance(value[key], str):
             notes.append(problem("E-SHAPE", f'"{key}" must be text', path=(key,)))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -362,8 +363,19 @@ def test_b40_what_the_target_does_not_need_is_left_out() -> None:
 
 def test_thousands_of_problems_take_no_minutes() -> None:
     nodes = {f"node{i}": {"type": "Scale", "image": f"@nod{i}", "factr": 2} for i in range(3000)}
-    _, problems = check(document(json.dumps(flow(nodes), indent=1)), REGISTRY)
-    assert len(problems) == 6001
+    started = time.perf_counter()
+    workflow, problems = check(document(json.dumps(flow(nodes), indent=1)), REGISTRY)
+    assert time.perf_counter() - started < 10
+    assert workflow is None
+    assert len(problems) == 1002
+    assert str(problems[0]) == "E-LIMIT wf.json:1:1: more than 1000 problems; these are the first"
+
+
+def test_a_document_of_strange_keys_takes_no_minutes() -> None:
+    keys = {f"key{i}": i for i in range(100_000)}
+    started = time.perf_counter()
+    assert len(told(json.dumps(flow({"a": {"type": "Empty", **keys}}, **keys)))) == 1002
+    assert time.perf_counter() - started < 10
 
 
 def test_reading_again_what_was_refused_changes_nothing() -> None:
