@@ -1,6 +1,7 @@
 """The command line: which verbs there are and what each takes. The code of a verb is imported when it runs."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ def main(argv: Sequence[str] | None = None, registry: "Registry | None" = None) 
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _tolerant_streams()
+    # What a command makes while it starts lives until its end: looking for garbage in it only takes time.
+    gc.disable()
     try:
         return _dispatch(words, registry)
     except KeyboardInterrupt:
@@ -35,6 +38,8 @@ def main(argv: Sequence[str] | None = None, registry: "Registry | None" = None) 
         return 130 if words[:1] == ["run"] else 0
     except Exception as why:
         return _report(why, words)
+    finally:
+        gc.enable()
 
 
 def _report(why: Exception, words: list[str]) -> int:

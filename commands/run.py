@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -66,6 +67,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
 
 def _execute(args: argparse.Namespace, job: Job, emit: Listener, token: CancelToken) -> Outcome:
     cache = Cache(default_root())
+    gc.enable()
     try:
         executor = Executor(job.graphs, cache, job.settings, emit=emit, token=token, graph_id=graph_id(job.workflow))
         return executor.run()
