@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import Place, Problem, WeftError, error
+from engine.errors import Problem, WeftError, error
 from engine.paths import resolve_input
+from engine.templates import NAMES, NO_VALUE, template_problems
 from engine.text import quoted
 
 if TYPE_CHECKING:
@@ -89,22 +90,35 @@ def allowed_for(settings: "Settings", node: str, name: str) -> Sequence[Path]:
 def check_files(workflow: "Workflow", allowed: Sequence[Path] = ()) -> list[Problem]:
     """What is wrong with the files that the workflow names itself, in literals and in the defaults of params.
 
-    They are found, not read. What only a run's values name is left to its plan.
+    Those that are read are found, not opened; those that are written get their names. What only a run's values name
+    is left to the run, which looks again before anything is made.
     """
     problems: list[Problem] = []
+    values = {name: NO_VALUE if p.required else p.spec.default for name, p in workflow.params.items()}
+    values |= dict.fromkeys(NAMES, 0)
     for node in workflow.nodes.values():
         for name, spec in node.cls.inputs.items():
             value = _known(workflow, node, name)
-            if spec.files and isinstance(value, str):
-                try:
-                    spec.files(value, workflow.document.folder, allowed)
-                except WeftError as why:
-                    path = ("nodes", node.id, name) if name in node.literals else ("params", node.params[name])
-                    problems += [workflow.document.placed(p, path) for p in why.problems]
-                except OSError as why:
-                    found = Problem("E-NOTFOUND", f"cannot be read: {why.strerror}", exit_code=3)
-                    problems.append(found.at(Place(workflow.document.name, node=node.id, input=name)))
+            if not isinstance(value, str):
+                continue
+            found: tuple[Problem, ...] = ()
+            if spec.template:
+                found = template_problems(value, values)
+            elif spec.files:
+                found = _not_found(spec.files, value, workflow.document.folder, allowed)
+            path = ("nodes", node.id, name) if name in node.literals else ("params", node.params[name])
+            problems += [workflow.document.placed(problem, path) for problem in found]
     return problems
+
+
+def _not_found(files: "FilesOf", value: str, folder: Path, allowed: Sequence[Path]) -> tuple[Problem, ...]:
+    try:
+        files(value, folder, allowed)
+    except WeftError as why:
+        return why.problems
+    except OSError as why:
+        return (Problem("E-NOTFOUND", f"cannot be read: {why.strerror}", exit_code=3),)
+    return ()
 
 
 def _known(workflow: "Workflow", node: "NodeDef", name: str) -> object:

@@ -11,13 +11,13 @@ from engine.report import Report
 NAMES = ("index", "variant")
 """What a template may hold beside params: the picture's number in its batch, and the run's in its sweep."""
 
-# No value is known yet; this one makes neither a device's name (com1) nor one that is too long.
-_ANY = "0000"
+NO_VALUE = "0000"
+"""Stands for a value that is not known yet: it makes neither a device's name (com1) nor one that is too long."""
 
 
 def check_templates(report: Report, nodes: Mapping[str, NodeDef]) -> None:
     """Report the templates written in the file that no values could make a good file name of."""
-    values = dict.fromkeys((*report.document.params, *NAMES), _ANY)
+    values = dict.fromkeys((*report.document.params, *NAMES), NO_VALUE)
     for node in nodes.values():
         for name, template in templates_of(node):
             for found in template_problems(template, values):

@@ -192,6 +192,14 @@ def test_too_many_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == 'E-LIMIT: "." has more than 2 files; split it'
 
 
+def test_b63_the_name_that_the_defaults_give_is_too_long() -> None:
+    source = {**good(save__path="{words}{other}.png", text__text="$other"), "params": {"words": "x" * 300, "other": {}}}
+    assert [str(p) for p in check_files(built(source))] == [
+        f'E-NAME wf save.path: "{"x" * 59}…" has 308 bytes, limit 255; take "{"x" * 251}.png"'
+    ]
+    assert check_files(built({**source, "params": {"words": "fox", "other": {}}})) == []
+
+
 def test_a_value_that_only_a_run_gives_is_not_looked_for(folder: Path) -> None:
     source = flow({"x": {"type": "Open", "path": "$p"}}, {"p": {"about": "which"}})
     assert check_files(loaded(source, folder)) == []
