@@ -3,10 +3,12 @@
     document, jsontext, source    a file, with the line of everything in it
     node, spec, values, registry  node classes, what their inputs take, what travels on wires
     compile, links, params, order a document checked against the node classes -> Workflow
+    report, templates, inputs     gathering problems; names of files that are written and read
     bind, sweep                   values for params and seeds -> Graph
     keys, plan                    what each result depends on; what will run, and why
     cache/                        results by key
-    executor, outcome, failure    running; what is told of it; what a node did wrong, in words
+    executor, results             running; the results that a run has at hand
+    outcome, failure              what is told of it; what a node did wrong, in words
     context, events               what a node sees; what everybody else sees
     views/                        a graph as text and pictures
     schema, migrate, diff, paths  editors; older files; comparing; where files may lie

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from engine.cache import Cache, Held
+from engine.cache import Cache
 from engine.context import CancelToken, Context, Settings
 from engine.errors import Cancelled, Place, Problem, WeftError
 from engine.events import Listener, Warned
@@ -19,6 +19,7 @@ from engine.keys import inputs_json
 from engine.node import Node
 from engine.outcome import Outcome, Recorder
 from engine.plan import Plan, Task, make_plan, models_from_files
+from engine.results import Lost, Results
 
 _QUICK = 0.001
 """Seconds under which a node is not asked for its peak memory: asking costs more than it could have used."""
@@ -35,14 +36,6 @@ def resident_peak() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-class _Lost(Exception):
-    """A result that the plan counted on turned out to be gone or damaged."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__(task.id)
-        self.task = task
 
 
 class Executor:
@@ -69,8 +62,7 @@ class Executor:
         self.graph_id = graph_id
         self.memory = memory
         self.record = Recorder(emit)
-        self._held: dict[str, Held] = {}
-        self._uses: dict[str, int] = {}
+        self._results = Results(cache)
         self._failed: dict[str, str] = {}
         self._over: set[str] = set()
         self._lost: set[str] = set()
@@ -119,14 +111,16 @@ class Executor:
             try:
                 self._execute(plan)
                 return plan
-            except _Lost as lost:
+            except Lost as lost:
                 self._lost.add(lost.task.key)
-                self._held.pop(lost.task.id, None)
-            plan = make_plan(self.graphs, self.cache, self.settings, have=self._held, over=self._over, lost=self._lost)
+                self._results.drop(lost.task.id)
+            plan = make_plan(
+                self.graphs, self.cache, self.settings, have=self._results, over=self._over, lost=self._lost
+            )
 
     def _execute(self, plan: Plan) -> None:
         self._models = models_from_files(plan)
-        self._count_uses(plan)
+        self._results.expect(plan)
         tasks = [t for t in plan.tasks.values() if t.status != "unneeded"]
         index = 0
         while index < len(tasks):
@@ -153,29 +147,7 @@ class Executor:
             task = plan.tasks[task_id]
             if not task.node.cls.effect and task_id not in self._failed:
                 name = next(n for v, n in task.places if v == variant)
-                self.record.outcome.values[variant, name] = self._value(task, tuple(task.node.cls.outputs)).values
-
-    def _count_uses(self, plan: Plan) -> None:
-        """How many tasks that will run still read each result. Targets that save nothing are held to the end."""
-        self._uses = {}
-        for task in plan.tasks.values():
-            if task.status == "run":
-                for source in task.sources.values():
-                    self._uses[source] = self._uses.get(source, 0) + 1
-        for _, target in plan.targets:
-            if not plan.tasks[target].node.cls.effect:
-                self._uses[target] = self._uses.get(target, 0) + 1
-
-    def _value(self, task: Task, names: Sequence[str]) -> Held:
-        """These outputs of a task: held, or read from the cache."""
-        held = self._held.get(task.id)
-        if held is None or any(name not in held.values for name in names):
-            more = self.cache.load(task.key, task.node.cls, names) if task.status == "cached" else None
-            if more is None:
-                raise _Lost(task)
-            held = Held({**(held.values if held else {}), **more.values}, more.digests, more.seconds, more.bytes)
-            self._held[task.id] = held
-        return held
+                self.record.outcome.values[variant, name] = self._results.get(task, tuple(task.node.cls.outputs)).values
 
     def _run(self, plan: Plan, batch: Sequence[Task]) -> None:
         """Run tasks of one node; together, where their batch keys allow it."""
@@ -198,7 +170,7 @@ class Executor:
                 for task, node, context in group:
                     self._run_one(plan, task, node, context)
         for task in batch:
-            self._release(task)
+            self._results.release(task)
 
     def _run_together(self, plan: Plan, group: Sequence[Ready]) -> bool:
         """Run a group as one. False if that failed; then each runs alone, so that only the guilty one fails."""
@@ -250,8 +222,7 @@ class Executor:
         if cls.effect:
             self._over.add(task.id)
         task.status = "cached"
-        if self._uses.get(task.id):
-            self._held[task.id] = held
+        self._results.put(task, held)
         if seconds > _QUICK or not self._peak:
             self._peak = self.memory()
         self.record.finished(task, output, held.digests, seconds, self._peak)
@@ -282,15 +253,7 @@ class Executor:
         self._failed[task.id] = because
         self._over.add(task.id)
         self.record.skipped(task, because)
-        self._release(task)
-
-    def _release(self, task: Task) -> None:
-        """Drop the results that nothing else will read."""
-        for source in task.sources.values():
-            left = self._uses.get(source, 0) - 1
-            self._uses[source] = left
-            if left <= 0:
-                self._held.pop(source, None)
+        self._results.release(task)
 
     def _inputs(self, plan: Plan, task: Task) -> dict[str, Any]:
         """The values of all inputs. Objects and lists are the node's own: whatever it does to them stays there."""
@@ -298,7 +261,7 @@ class Executor:
         inputs = {name: _own(value) for name, value in node.literals.items()}
 
         def value(link: Link) -> Any:
-            return _own(self._value(plan.tasks[task.sources[link]], (link.output,)).values[link.output])
+            return _own(self._results.get(plan.tasks[task.sources[link]], (link.output,)).values[link.output])
 
         for name, link in node.links.items():
             inputs[name] = value(link)
@@ -310,9 +273,7 @@ class Executor:
         graph = plan.graphs[task.variant]
 
         def seconds(name: str) -> float:
-            links = [task.node.links[name]] if name in task.node.links else []
-            held = [self._held.get(task.sources[link]) for link in links]
-            return sum(h.seconds for h in held if h is not None)
+            return self._results.seconds(task.sources[task.node.links[name]]) if name in task.node.links else 0.0
 
         return Context(
             node=task.node.id,
