@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import test_compile
 import test_document
+import test_literals
 import test_params
-import test_values
 from jsonschema import Draft202012Validator
 from toys import NODES, REGISTRY, flow, good, told
 
@@ -21,7 +21,7 @@ CASES: dict[str, Any] = {
     for module, table in (
         (test_compile, test_compile.GRAPHS),
         (test_params, test_params.PARAMS),
-        (test_values, test_values.VALUES),
+        (test_literals, test_literals.VALUES),
     )
     for name, case in table.items()  # type: ignore[attr-defined]
 }
@@ -53,7 +53,7 @@ PYTHON_ONLY = {"test_compile-b39_id_2"}
 PARAM_TYPES = {
     *(f"test_params-{name}" for name in ("wrong_type", "out_of_range", "an_int_and_a_float_take_no_half")),
     *(f"test_params-{name}" for name in ("a_choice", "steps_that_both_suit")),
-    "test_values-b43_whole_but_written_as_a_float",
+    "test_literals-b43_whole_but_written_as_a_float",
 }
 
 
