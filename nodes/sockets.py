@@ -20,9 +20,10 @@ _FROM = {name: dtype for dtype, name in _NUMPY.items()}
 
 
 def from_numpy(array: "np.ndarray") -> Array:
-    """A numpy array as bytes."""
+    """A numpy array as bytes. From here on it cannot be written to: it may feed several nodes."""
     import numpy as np
 
+    array.setflags(write=False)
     solid = np.ascontiguousarray(array)
     return Array(_NUMPY[solid.dtype.name], array.shape, solid.data if solid.size else b"")
 
