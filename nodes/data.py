@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.context import Context
-from engine.inputs import folder_files
+from engine.inputs import allowed_for, folder_files
 from engine.node import Input, Node
 from engine.paths import resolve_input
 from nodes.sockets import Dataset, Image
@@ -85,4 +85,4 @@ class DatasetImage(Node):
 
 
 def _folder(value: str, ctx: Context) -> Path:
-    return resolve_input(value, ctx.settings.folder, ctx.settings.allowed)
+    return resolve_input(value, ctx.settings.folder, allowed_for(ctx.settings, ctx.node, "folder"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.context import Context
 from engine.errors import Problem, error
-from engine.inputs import one_file
+from engine.inputs import allowed_for, one_file
 from engine.node import Input, Node
 from engine.values import Saved, SavedFile
 from nodes.draw import grid, to_pictures, to_pixels
@@ -41,7 +41,7 @@ class LoadImage(Node):
         import numpy as np
         from PIL import ImageOps
 
-        (path,) = one_file(self.path, ctx.settings.folder, ctx.settings.allowed)
+        (path,) = one_file(self.path, ctx.settings.folder, allowed_for(ctx.settings, ctx.node, "path"))
         picture = ImageOps.exif_transpose(open_picture(path))
         alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
         pixels = to_pixels([picture.convert("L" if picture.mode in ("1", "L", "I;16") else "RGB")])
