@@ -71,6 +71,10 @@ def _dispatch(words: list[str], registry: "Registry | None") -> int:
 
             return about.main(args, registry)
         sys.stdout.write(parser.format_help())
+        if verb == "run":
+            from commands import about
+
+            sys.stdout.write(about.shipped_workflows())
         return 0
     args = parser.parse(rest)
     import importlib

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, opened, table
+from commands.common import known_nodes, opened, shipped, table
 from commands.report import shown
 from engine.graph import Param, Workflow
 from engine.text import quoted, visible
@@ -16,6 +16,17 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Print the help of FILE; returns the exit code."""
     print(about(opened(args.file, known_nodes(registry)), args.file))
     return 0
+
+
+def shipped_workflows() -> str:
+    """The workflows that ship, a line each, for the end of `weft run --help`."""
+    import json
+
+    rows = []
+    for name, path in shipped().items():
+        data = json.loads(path.read_text("utf-8"))
+        rows.append((f"  {name}", data["name"]))
+    return "\n".join(["", "Shipped workflows (weft run NAME --help says more):", "", *table(rows), ""])
 
 
 def about(workflow: Workflow, file: str) -> str:

@@ -49,7 +49,8 @@ def read(name: str) -> "Document":
     """The document that FILE names; shipped ones are called by their name in messages."""
     from engine import document
 
-    return document.read(find(name))
+    path = find(name)
+    return document.read(path, f"{name}.json" if path != Path(name) else "")
 
 
 def opened(name: str, registry: "Registry", targets: Sequence[str] = ()) -> "Workflow":

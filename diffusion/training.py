@@ -37,7 +37,7 @@ class TrainingConfig:
     """What the network puts out."""
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig("cosine"))
     """The noise table it learns."""
-    steps: int = 1200
+    steps: int = 1500
     """Updates of the weights."""
     batch: int = 128
     """Pictures in each."""

@@ -86,9 +86,12 @@ class Document:
         return data
 
 
-def read(path: Path) -> Document:
-    """The document in a workflow file. Raises what is wrong with the file, its JSON, or its outermost shape."""
-    source = read_source(path)
+def read(path: Path, name: str = "") -> Document:
+    """The document in a workflow file, which messages call `name` (the path itself, if not given).
+
+    Raises what is wrong with the file, its JSON, or its outermost shape.
+    """
+    source = read_source(path, name=name)
     return from_source(source, path)
 
 

@@ -46,7 +46,7 @@ class TrainDDPM(Node):
     patch: int = Input(2, ge=1, le=16, about="side of the squares of pixels that become one place")
     attention: int = Input(1, ge=0, le=8, about="how many of the lowest levels have self-attention")
     dropout: float = Input(0.0, ge=0, le=0.9, about="share of features dropped while it learns")
-    steps: int = Input(1000, ge=1, le=10_000_000, about="updates of the weights")
+    steps: int = Input(1500, ge=1, le=10_000_000, about="updates of the weights")
     batch: int = Input(128, ge=1, le=65536, about="pictures in each")
     lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
     warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
