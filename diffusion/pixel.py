@@ -54,7 +54,7 @@ class Pixel:
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
         """x = 2 p - 1, in as many channels as the model has."""
         pixels = in_channels(image.pixels, recipe.channels)
-        return Latent(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous() * 2 - 1, recipe.space)
+        return Latent(torch.tensor(pixels).permute(0, 3, 1, 2).contiguous() * 2 - 1, recipe.space)
 
     def decode(self, module: nn.Module, recipe: VAERecipe, samples: torch.Tensor) -> Image:
         """p = (x + 1) / 2, clipped to 0 … 1."""

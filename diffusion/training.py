@@ -209,8 +209,8 @@ def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 def _tensors(dataset: Dataset, unet: UNetConfig, device: str) -> tuple[torch.Tensor, torch.Tensor | None]:
     # p in 0 … 255 to x0 = p / 127.5 - 1 in -1 … 1
-    images = torch.from_numpy(dataset.images).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, C, H, W)
-    labels = torch.from_numpy(dataset.labels).to(device) if unet.classes and dataset.labels is not None else None
+    images = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, C, H, W)
+    labels = torch.tensor(dataset.labels).to(device) if unet.classes and dataset.labels is not None else None
     return images.to(device), labels
 
 
