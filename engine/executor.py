@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import json
 import sys
 import time
 import traceback
@@ -15,7 +14,7 @@ from engine.errors import Cancelled, Place, Problem, WeftError
 from engine.events import Listener, Warned
 from engine.failure import Explain, outputs, problems_of
 from engine.graph import Graph, Link
-from engine.keys import inputs_json
+from engine.keys import inputs_text
 from engine.node import Node
 from engine.outcome import Outcome, Recorder
 from engine.plan import Plan, Task, make_plan, models_from_files
@@ -23,7 +22,6 @@ from engine.results import Lost, Results
 
 _QUICK = 0.001
 """Seconds under which a node is not asked for its peak memory: asking costs more than it could have used."""
-_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 Ready = tuple[Task, Node, Context]
 
@@ -210,7 +208,7 @@ class Executor:
         keep = not self._is_unsure(plan, task) and self.settings.use_cache and task.node.cache
         try:
             values = outputs(cls, output)
-            inputs = "" if cls.effect else self._inputs_json(plan, task)
+            inputs = "" if cls.effect else self._inputs_text(plan, task)
             held = self.cache.store(task.key, cls, values, seconds, inputs, keep=keep)
             if self.graph_id and not cls.effect:
                 self._made.append((task.node.id, task.key, inputs))
@@ -287,9 +285,9 @@ class Executor:
             resolve=lambda: graph.workflow.document.resolved(graph.values, graph.overrides),
         )
 
-    def _inputs_json(self, plan: Plan, task: Task) -> str:
+    def _inputs_text(self, plan: Plan, task: Task) -> str:
         known = {link.node: plan.tasks[source].key for link, source in task.sources.items()}
-        return _dump(inputs_json(task.node, known, plan.digest_files))
+        return inputs_text(task.node, known, plan.digest_files)
 
 
 def _own(value: Any) -> Any:

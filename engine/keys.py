@@ -75,12 +75,12 @@ def _fragments(node: NodeDef, numerics: str, digest_files: FilesDigest) -> Fragm
                 if isinstance(item, Link):
                     parts.append((f'{between}["k",', item))
                 else:
-                    parts.append((f'{between}["v",{_encode(item)}]', None))
+                    parts.append((f'{between}["v",{_literal(item)}]', None))
             parts.append(("]]", None))
         elif spec.files and node.literals[name] is not None:
             parts.append((f'{head}["f",{_encode(digest_files(node, name))}]', None))
         else:
-            parts.append((f'{head}["v",{_encode(node.literals[name])}]', None))
+            parts.append((f'{head}["v",{_literal(node.literals[name])}]', None))
     suffix = f'}},"{numerics}"]' if cls.is_numeric() else "}]"
     return prefix, _joined(parts), suffix, numerics
 
@@ -99,20 +99,32 @@ def _joined(parts: Sequence[tuple[str, Link | None]]) -> tuple[tuple[str, Link |
     return tuple(joined)
 
 
-def inputs_json(node: NodeDef, found: Mapping[str, str], digest_files: FilesDigest) -> dict[str, Any]:
-    """The inputs as the cache keeps them beside a result, so that it can say later what changed."""
-    inputs: dict[str, Any] = {}
+def inputs_text(node: NodeDef, found: Mapping[str, str], digest_files: FilesDigest) -> str:
+    """The inputs as JSON, as the cache keeps them beside a result, so that it can say later what changed: as in the
+    key, with the id of the node that feeds it, and the literal that names files. `found`: keys by node id."""
+    parts = []
     for name, spec in node.cls.inputs.items():
         if spec.template:
             continue
         if name in node.links:
-            link = node.links[name]
-            inputs[name] = ["k", found[link.node], link.output, link.node]
+            parts.append(f'"{name}":{_link_text(node.links[name], found)}')
         elif name in node.lists:
-            inputs[name] = ["l", [["k", found[i.node], i.output, i.node] if isinstance(i, Link) else ["v", i]
-                                  for i in node.lists[name]]]  # fmt: skip
+            items = (_link_text(i, found) if isinstance(i, Link) else f'["v",{_literal(i)}]' for i in node.lists[name])
+            parts.append(f'"{name}":["l",[{",".join(items)}]]')
         elif spec.files and node.literals[name] is not None:
-            inputs[name] = ["f", digest_files(node, name), node.literals[name]]
+            literal = node.literals[name]
+            parts.append(f'"{name}":["f",{_encode(digest_files(node, name))},{_literal(literal)}]')
         else:
-            inputs[name] = ["v", node.literals[name]]
-    return inputs
+            parts.append(f'"{name}":["v",{_literal(node.literals[name])}]')
+    return f"{{{','.join(parts)}}}"
+
+
+def _link_text(link: Link, found: Mapping[str, str]) -> str:
+    # Ids, keys and names of outputs need no quoting: none may hold a quotation mark or a backslash.
+    return f'["k","{found[link.node]}","{link.output}","{link.node}"]'
+
+
+def _literal(value: Any) -> str:
+    """A literal as JSON; the common numbers without the detour over an encoder."""
+    kind = type(value)
+    return repr(value) if kind is int or (kind is float and value - value == 0) else _encode(value)

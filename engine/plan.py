@@ -5,6 +5,7 @@ that is how shared work is done once.
 """
 
 import functools
+import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine.context import Settings
 from engine.errors import Place, Problem, WeftError
 from engine.graph import Graph, Link, NodeDef
 from engine.inputs import names_of
-from engine.keys import inputs_json, keys
+from engine.keys import inputs_text, keys
 from engine.node import Node
 from engine.spec import Bad
 from engine.text import quoted
@@ -227,12 +228,12 @@ def _reason(
     key, before = last
     if key == task.key:
         return "its result is no longer in the cache"
-    changes = changed(before, inputs_json(node, known, digest))
+    changes = changed(before, json.loads(inputs_text(node, known, digest)))
     return "; ".join(changes) if changes else "weft, torch or the device changed"
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What differs between two sets of inputs as `inputs_json` writes them, in words: "scale was 6.0, is 7.0"."""
+    """What differs between two sets of inputs, as `inputs_text` writes them, in words: "scale was 6.0, is 7.0"."""
     found = []
     for name, now in after.items():
         was = before.get(name)

@@ -17,7 +17,7 @@ from engine.compile import compile
 from engine.document import from_value
 from engine.errors import Place, Problem, WeftError
 from engine.graph import NodeDef
-from engine.keys import inputs_json, keys
+from engine.keys import inputs_text, keys
 from engine.node import Node
 from engine.registry import Registry
 from engine.spec import Bad
@@ -183,7 +183,7 @@ def test_problems_with_files_are_raised_all_at_once() -> None:
 def test_the_inputs_that_are_kept_say_what_the_key_is_made_of() -> None:
     graph = bind(built(good()))
     found = keys(graph, "cpu", no_files)
-    assert inputs_json(graph.nodes["sample"], found, no_files) == {
+    assert json.loads(inputs_text(graph.nodes["sample"], found, no_files)) == {
         "model": ["k", found["base"], "model", "base"],
         "latent": ["k", found["text"], "latent", "text"],
         "steps": ["v", 20],
@@ -192,7 +192,7 @@ def test_the_inputs_that_are_kept_say_what_the_key_is_made_of() -> None:
         "seed": ["v", 7],
         "second_seed": ["v", None],
     }
-    assert "path" not in inputs_json(graph.nodes["save"], found, no_files)
+    assert "path" not in json.loads(inputs_text(graph.nodes["save"], found, no_files))
 
 
 _CHILD = """

@@ -1,4 +1,4 @@
-"""What the engine costs beside the work itself. Run: uv run python benchmarks/engine.py
+"""What the engine costs beside the work itself. Run: uv run python benchmarks/overhead.py
 
 Each line: what was measured, the best and the median of several repeats, the target, and the median's ratio to it. A
 ratio over 1 misses the target; on a machine that others use too, the best tells what the engine itself costs. A real
