@@ -21,9 +21,12 @@ class Pace:
         self._each: deque[float] = deque(maxlen=WINDOW)
 
     def tick(self, now: float, step: int, total: int) -> None:
-        """Note that `step` of `total` was done at the time `now` in seconds. A node may skip steps it does not tell."""
+        """Note that `step` of `total` was done at the time `now` in seconds. A node may skip steps it does not tell.
+
+        A node whose first word is of a later step went on from an earlier run: how fast that was is not known.
+        """
         done = step - self._step
-        if done > 0:
+        if done > 0 and (self._step or step == 1):
             self._each.append((now - self._last) / done)
         self._last, self._step, self._total = now, step, total
 

@@ -44,5 +44,15 @@ def test_time_left_shrinks_between_two_steps_and_stops_at_nothing():
 
 def test_steps_that_are_not_told_count():
     pace = Pace(0.0)
+    pace.tick(10.0, 1, 1000)
+    pace.tick(20.0, 101, 1000)
+    pace.tick(30.0, 201, 1000)
+    assert (pace.rate, pace.left(30.0)) == (10.0, 79.9)
+
+
+def test_a_node_that_goes_on_from_an_earlier_run_has_no_pace_at_first():
+    pace = Pace(0.0)
     pace.tick(10.0, 100, 1000)
-    assert (pace.rate, pace.left(10.0)) == (10.0, 90.0)
+    assert pace.text(10.0) == ""
+    pace.tick(12.0, 101, 1000)
+    assert pace.text(12.0).startswith("2.0 s/it, ≈ ")
