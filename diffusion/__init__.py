@@ -30,7 +30,7 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
 
 import os
 
-# OpenMP's threads wait for each other by spinning. Where another program wants one of the cores too, that made two
-# threads 13 times slower than with this (a training step of 6.2 s against 0.49 s on two busy cores); alone it costs
-# nothing that could be measured. It must be set before torch is imported, and whoever sets it otherwise is heard.
+# OpenMP's threads wait for each other by spinning. Where another program wants one of the cores too, that makes two
+# threads many times slower than one; waiting quietly costs next to nothing alone. It must be set before torch is
+# imported, and whoever sets it otherwise is heard.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -17,7 +17,8 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.S)
 SHELL = [line for kind, body in BLOCKS if kind == "sh" for line in body.splitlines() if line.strip()]
-IN_TABLES = [c for line in TEXT.splitlines() if line.startswith("|") for c in re.findall(r"`(weft [^`]+)`", line)]
+TO_TRY = TEXT[: TEXT.index("## Figures")]
+IN_TABLES = [c for line in TO_TRY.splitlines() if line.startswith("|") for c in re.findall(r"`(weft [^`]+)`", line)]
 SET_UP = "pip install uv && uv run "
 TWO = [f"{SET_UP}weft run ddpm-digits", f"{SET_UP}pytest"]
 
