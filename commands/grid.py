@@ -1,6 +1,5 @@
 """weft run --grid: the first picture of every variant of a sweep in one labelled picture."""
 
-import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +11,12 @@ from engine.errors import Problem, error
 from engine.events import Listener
 from engine.text import quoted
 from nodes.draw import PAPER, grid
+from nodes.image import pixel_digest
 from nodes.output import save_bytes
 
 NAME = "grid.png"
+SMALL = 96
+"""Pictures smaller than this many pixels are enlarged to about it, so that they can be seen beside their labels."""
 
 
 def save_grid(job: Job, pictures: Mapping[int, Path], emit: Listener) -> dict[str, Any]:
@@ -31,12 +33,12 @@ def save_grid(job: Job, pictures: Mapping[int, Path], emit: Listener) -> dict[st
     # A variant that failed keeps its place, so that rows and columns still mean what they did.
     empty = Image.new("RGB", next(iter(opened.values())).size, PAPER)
     cells = [opened.get(variant, empty) for variant in range(len(job.variants))]
-    sheet = grid(cells, job.columns, [label(variant) for variant in job.variants])
+    scale = max(1, SMALL // max(side for cell in cells for side in cell.size))
+    sheet = grid(cells, job.columns, [label(variant) for variant in job.variants], scale=scale)
     data = io.BytesIO()
     sheet.save(data, "PNG")
-    digest = hashlib.sha256(sheet.tobytes()).hexdigest()
     context = Context(settings=job.settings, emit=emit)
-    saved = save_bytes(context, NAME, data.getvalue(), mime="image/png", digest=digest)
+    saved = save_bytes(context, NAME, data.getvalue(), mime="image/png", digest=pixel_digest(sheet))
     return {"path": str(saved.path), "digest": saved.digest, "mime": saved.mime, "node": "", "variant": None}
 
 
