@@ -22,6 +22,7 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     preview           a quick look while it learns
     checkpoint        the folder a model is kept in
     family, pixel     what each kind of model is fed; for pixel-space models, and what their text means
+    prompt            words with weights, and tokens in chunks that an encoder can read
     store             models in memory, within a budget
     denoise           all of it together: recipes in, latents out
     evaluate          are the samples any good?
