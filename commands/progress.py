@@ -15,6 +15,7 @@ from engine.events import (
     NodeFailed,
     NodeFinished,
     NodeProgress,
+    NodeSaid,
     NodeSkipped,
     NodeStarted,
     RunFinished,
@@ -110,6 +111,9 @@ class Lines(Quiet):
                 self.step(event, pace, now)
             case NodeCached() if self.tasks <= MANY:
                 self.cached(event)
+            case NodeSaid():
+                for text in shown(event.text):
+                    self.line(f"  {self.named(event.variant, event.node)}: {text}")
             case NodeFinished():
                 self.over(event.variant, event.node)
                 for text in shown(event.text) if event.files else ():
@@ -125,8 +129,11 @@ class Lines(Quiet):
 
     def row(self, glyph: str, variant: int, node: str, kind: str, rest: str) -> str:
         """One line about one node: glyph, name, type, and a word that says the same as the glyph."""
-        which = f" [{variant + 1}/{self.variants}]" if self.variants > 1 else ""
-        return f"{glyph} {visible(node)}{which} {kind} {rest}"
+        return f"{glyph} {self.named(variant, node)} {kind} {rest}"
+
+    def named(self, variant: int, node: str) -> str:
+        """A node's name, and which variant of it where there are several."""
+        return visible(node) + (f" [{variant + 1}/{self.variants}]" if self.variants > 1 else "")
 
     def skipped(self, event: NodeSkipped) -> None:
         """Show a node that did not run; of a run that was stopped only the one that was running."""

@@ -11,6 +11,7 @@ from engine.events import (
     NodeCached,
     NodeFailed,
     NodeFinished,
+    NodeSaid,
     NodeSkipped,
     RunFinished,
     RunStarted,
@@ -28,7 +29,7 @@ class Report:
     def __init__(self) -> None:
         self.outputs: list[dict[str, Any]] = []
         self.texts: list[tuple[int, str, str]] = []
-        """(variant, node, text) of effects that write no file."""
+        """(variant, node, text) of what nodes said, and of effects that write no file."""
         self.seeds: Sequence[Mapping[str, int]] = ()
         self.nodes: dict[str, dict[str, Any]] = {}
         self.problems: list[Problem] = []
@@ -49,6 +50,8 @@ class Report:
                     self.outputs.append({**file, "node": event.node, "variant": event.variant})
                 if event.text and not event.files:
                     self.texts.append((event.variant, event.node, event.text))
+            case NodeSaid():
+                self.texts.append((event.variant, event.node, event.text))
             case NodeFailed():
                 self._node(event.node, event.type, "failed")
                 self.problems += event.problems

@@ -23,6 +23,7 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     checkpoint        the folder a model is kept in
     family, pixel     what each kind of model is fed; for pixel-space models, and what their text means
     prompt            words with weights, and tokens in chunks that an encoder can read
+    template          one text that stands for many
     store             models in memory, within a budget
     denoise           all of it together: recipes in, latents out
     evaluate          are the samples any good?

@@ -54,8 +54,8 @@ glyph and a word.
 | `problems`, `warnings` | `code`, `what`, `hint`, `where`, `line`, `column`, `node`, `input`, `exit_code` |
 
 `--jsonl` prints every event as it happens, one JSON object a line: `run_started`, `node_started`, `node_cached`,
-`node_progress`, `node_finished`, `node_failed`, `node_skipped`, `warning`, `run_finished`; and `error`, with the
-problems, where nothing could run.
+`node_progress`, `node_said`, `node_finished`, `node_failed`, `node_skipped`, `warning`, `run_finished`; and `error`,
+with the problems, where nothing could run.
 
 Ctrl-C stops within one step and keeps what is done: the next run goes on from there. A second Ctrl-C ends at once.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import Cancelled, Place, Problem
-from engine.events import Listener, NodeProgress, Warned
+from engine.events import Listener, NodeProgress, NodeSaid, Warned
 
 
 class CancelToken:
@@ -105,6 +105,10 @@ class Context:
             return False
         self._next_preview = now + 1 / rate
         return True
+
+    def say(self, text: str) -> None:
+        """Show a text that the node made of its inputs."""
+        self.emit(NodeSaid(self.node, self.variant, text))
 
     def warn(self, code: str, what: str, hint: str = "", input: str = "") -> None:
         """Tell the person something that stops nothing."""

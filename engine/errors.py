@@ -53,7 +53,7 @@ CODES: dict[str, str] = {
     "E-SIZE": "a file or a text larger than weft takes",
     "E-STEP": "a number that is not a multiple of what an input needs",
     "E-SWEEP": "a sweep that cannot be made",
-    "E-TEMPLATE": "a file name template with something else than {name}",
+    "E-TEMPLATE": "a template that cannot be filled in",
     "E-TYPE": "a value or link of the wrong type",
     "E-URL": "a web address where a file is expected; workflows do not fetch",
     "E-VERSION": "a file written for a newer weft",

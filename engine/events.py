@@ -67,6 +67,15 @@ class NodeProgress(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSaid(Event):
+    """A node that runs tells what it made of its inputs, such as the text that a template became."""
+
+    node: str
+    variant: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFinished(Event):
     """A node is done. `digests` holds one digest for each output that has bytes."""
 
@@ -126,6 +135,7 @@ EVENT_NAMES: dict[type, str] = {
     NodeStarted: "node_started",
     NodeCached: "node_cached",
     NodeProgress: "node_progress",
+    NodeSaid: "node_said",
     NodeFinished: "node_finished",
     NodeFailed: "node_failed",
     NodeSkipped: "node_skipped",

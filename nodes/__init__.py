@@ -13,6 +13,7 @@ PACK = Pack(
         "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
         "nodes.load": ("LoadCheckpoint",),
+        "nodes.prompt": ("PromptTemplate",),
         "nodes.sample": ("CFG", "EmptyLatent", "Noise", "Sampler", "UNetDenoise"),
         "nodes.schedule": ("CutSchedule", "NoiseSchedule"),
         "nodes.text": ("TextEncode",),
