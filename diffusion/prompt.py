@@ -41,7 +41,7 @@ DEPTH_LIMIT = 100
 """Brackets within brackets; 1.1 to this power is 13781."""
 
 _A1111 = re.compile(r"\\[()\[\]\\]|\\|[(\[]|:\s*(?P<weight>[+-]?[.\d]+)\s*\)|[)\]]|[^\\()\[\]:]+|:")
-_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+_BREAK = re.compile(r"\bBREAK\b")
 _COMFY = re.compile(r"(\\[()]|[()])")
 
 
@@ -120,10 +120,10 @@ def _parse_a1111(text: str) -> list[Span]:
         elif token == "]" and open_square:
             multiply(open_square.pop(), 1 / EMPHASIS)
         else:
-            first, *others = _BREAK.split(token)
-            add(first)
-            for part in others:
-                add(part, begins=True)
+            parts = _BREAK.split(token)
+            for index, part in enumerate(parts):
+                part = part.lstrip() if index else part
+                add(part.rstrip() if index < len(parts) - 1 else part, begins=index > 0)
     for start in open_round:
         multiply(start, EMPHASIS)
     for start in open_square:

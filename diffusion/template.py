@@ -17,8 +17,10 @@ in the order in which they stand, from Python's Mersenne Twister, whose `random(
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 
 LIMIT = 64 * 1024
@@ -203,6 +205,22 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
+class _Pool:
+    """Options to draw from; those of weight 0 are left out."""
+
+    def __init__(self, options: Iterable[Option]) -> None:
+        self.options = [option for option in options if option.weight > 0]
+        self._ends = list(accumulate(option.weight for option in self.options))
+
+    def draw(self, point: float) -> int:
+        """The number i of an option, with probability weight_i / sum of weights for a uniform `point` in [0, 1)."""
+        return min(bisect_right(self._ends, point * self._ends[-1]), len(self._ends) - 1)
+
+    def without(self, index: int) -> "_Pool":
+        """The others."""
+        return _Pool(self.options[:index] + self.options[index + 1 :])
+
+
 class _Resolver:
     """Fills in one template. Everything that it puts into the text is counted once, where it is made."""
 
@@ -212,7 +230,7 @@ class _Resolver:
         self._random = random
         self._values = values
         self._wildcards = wildcards
-        self._known: dict[str, list[Option]] = {}
+        self._known: dict[str, _Pool] = {}
         self._left = LIMIT
         self._draws = 0
 
@@ -231,48 +249,45 @@ class _Resolver:
         return "".join(found)
 
     def _choice(self, choice: Choice, trail: tuple[str, ...]) -> str:
-        options: Sequence[Option] = choice.options
-        only = options[0].parts
-        if len(options) == 1 and len(only) == 1 and isinstance(only[0], Wildcard):
-            options = self._lines(only[0].name)
+        only = choice.options[0].parts
+        if len(choice.options) == 1 and len(only) == 1 and isinstance(only[0], Wildcard):
+            pool = self._lines(only[0].name)
             trail = (*trail, f"__{only[0].name}__")
+        else:
+            pool = _Pool(choice.options)
         count = choice.low
         if choice.high > choice.low:
             count += int(self._random.random() * (choice.high - choice.low + 1))
-        return self._chosen(options, count, choice.joiner, trail)
+        return self._chosen(pool, count, choice.joiner, trail)
 
-    def _chosen(self, options: Sequence[Option], count: int, joiner: str, trail: tuple[str, ...]) -> str:
+    def _chosen(self, pool: _Pool, count: int, joiner: str, trail: tuple[str, ...]) -> str:
         """So many different options, in the order in which they are drawn, as text."""
         if len(trail) > DEPTH_LIMIT:
             what = f"choices and wildcards lead more than {DEPTH_LIMIT} deep: {' in '.join(reversed(trail[-3:]))} …"
             raise TemplateError(what, "a wildcard file that names itself never ends")
         found: list[str] = []
-        left = [option for option in options if option.weight > 0]
-        if count > len(left):
-            what = f"{trail[-1]} is to give {count} of {len(left)} options"
+        if count > len(pool.options):
+            what = f"{trail[-1]} is to give {count} of {len(pool.options)} options"
             raise TemplateError(what, "ask for fewer; those of weight 0 do not count")
-        for _ in range(count):
-            option = left.pop(self._draw([option.weight for option in left]))
-            text = self.text(option.parts, trail)
+        while len(found) < count:
+            index = self._draw(pool)
+            text = self.text(pool.options[index].parts, trail)
             found.append(text.strip() if count > 1 else text)
+            if len(found) < count:
+                pool = pool.without(index)
         self._spend(joiner * max(0, count - 1))
         return joiner.join(found)
 
-    def _draw(self, weights: Sequence[float]) -> int:
-        """i with probability weights[i] / sum(weights)."""
+    def _draw(self, pool: _Pool) -> int:
+        """The number of the option that comes next."""
         self._draws += 1
         if self._draws > DRAW_LIMIT:
             raise TemplateError(f"more than {DRAW_LIMIT} choices in one text", "a wildcard may lead to too many others")
-        point = self._random.random() * sum(weights)
-        for index, weight in enumerate(weights):
-            point -= weight
-            if point < 0:
-                return index
-        return len(weights) - 1
+        return pool.draw(self._random.random())
 
-    def _lines(self, name: str) -> list[Option]:
+    def _lines(self, name: str) -> _Pool:
         if name not in self._known:
-            self._known[name] = self._read(name)
+            self._known[name] = _Pool(self._read(name))
         return self._known[name]
 
     def _read(self, name: str) -> list[Option]:

@@ -1,5 +1,7 @@
 """Weights and chunks of prompts, as stable-diffusion-webui and ComfyUI define them."""
 
+import time
+
 import pytest
 
 from diffusion.prompt import Chunk, Cut, Span, Special, chunks, find_cut, parse
@@ -181,7 +183,19 @@ def test_it_is_said_how_much_is_cut_and_from_where(text, expected):
     assert find_cut(text, tokenize, 3) == expected
 
 
-def test_a_prompt_of_ten_thousand_words_is_quick():
+@pytest.mark.parametrize("weighting", ["a1111", "comfy"])
+@pytest.mark.parametrize(
+    "text",
+    ["a" + " " * 60_000 + "b", "BREAK " * 10_000, r"\(" * 30_000, "(a)" * 20_000, ":1" * 30_000, ":" + " " * 60_000],
+    ids=lambda t: t[:4],
+)
+def test_no_prompt_takes_long(text, weighting):
+    started = time.perf_counter()
+    assert parse(text, weighting)
+    assert time.perf_counter() - started < 2
+
+
+def test_a_prompt_of_ten_thousand_words_keeps_all_of_them():
     text = "(word:1.1), " * 10_000
     assert sum(used(text, "a1111")) == 30_000
     assert sum(used(text, "comfy")) == 30_000

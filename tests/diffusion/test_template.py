@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from itertools import permutations
 from pathlib import Path
@@ -143,3 +144,9 @@ def test_doubling_wildcards_end_soon():
 
 def test_files_have_comments_and_empty_lines():
     assert options_of("# colours\n red \r\n\n2::green\n  # not this\nblue # this") == ["red", "2::green", "blue # this"]
+
+
+def test_a_long_file_is_read_once():
+    started = time.perf_counter()
+    assert resolve("__a__" * 1000, 0, {}, {"a": ["x"] * 100_000}) == "x" * 1000
+    assert time.perf_counter() - started < 5
