@@ -14,7 +14,10 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     step              the one law that goes from a level to the next: DDPM, DDIM, Euler, flow
     noise             random numbers that do not depend on the batch
     guidance          pushing a sample towards what was asked for
+    walk              what a sampler walks along
+    kinds             which samplers there are, and what each takes
     samplers          the loop, and solvers of higher order
+    borrowed          solvers that remember earlier steps, by diffusers
     unet              the network
     datasets          pictures to learn from
     training          how the network learns

@@ -8,7 +8,10 @@ w = 0 ignores the condition, w = 1 is the plain conditional model and needs one 
 affine and so is each parameterisation, so guiding epsilon, v, flow or x0 is the same thing.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -64,7 +67,7 @@ class Guidance:
         scale: torch.Tensor | float = 1.0,
         rescale: float = 0.0,
         clip: bool = False,
-        unguided: frozenset[Level] = frozenset(),
+        unguided: Container[Level] = frozenset(),
     ) -> None:
         self._network, self._prediction = network, prediction
         self._positive = positive
@@ -92,7 +95,20 @@ class Guidance:
         return rescaled(o, positive, self._rescale) if self._rescale > 0 else o
 
 
-def outside(schedule: Schedule, start: float, stop: float) -> frozenset[Level]:
+@dataclass(frozen=True)
+class Outside:
+    """Where guidance does not act, as spans of noise (sigma / alpha): from the first, down to but without the second.
+
+    So a solver may also look at levels between those of its schedule.
+    """
+
+    spans: tuple[tuple[float, float], ...]
+
+    def __contains__(self, level: object) -> bool:
+        return isinstance(level, Level) and any(low < _noise(level) <= high for high, low in self.spans)
+
+
+def outside(schedule: Schedule, start: float, stop: float) -> Outside:
     """The levels whose step i of n does not lie within start … stop: i / n < start, or (i + 1) / n > stop.
 
     Steps are counted in the whole schedule, also where it was cut. Raises ValueError unless 0 <= start <= stop <= 1.
@@ -100,8 +116,12 @@ def outside(schedule: Schedule, start: float, stop: float) -> frozenset[Level]:
     if not 0 <= start <= stop <= 1:
         raise ValueError(f"guidance needs 0 <= start <= stop <= 1, got start {start:g} and stop {stop:g}")
     total = max(schedule.total, 1)
-    places = ((schedule.first + i, level) for i, level in enumerate(schedule.levels[:-1]))
-    return frozenset(level for i, level in places if i / total < start or (i + 1) / total > stop)
+    places = ((schedule.first + i, both) for i, both in enumerate(pairwise(map(_noise, schedule.levels))))
+    return Outside(tuple(both for i, both in places if i / total < start or (i + 1) / total > stop))
+
+
+def _noise(level: Level) -> float:
+    return level.sigma / level.alpha if level.alpha else math.inf
 
 
 def _stack(negative: Inputs, positive: Inputs) -> dict[str, torch.Tensor]:

@@ -1,47 +1,34 @@
 """Sampling: from noise to a picture, one step of a schedule at a time.
 
-A sampler is one plain function `walk(run, x) -> x` over all the steps of a run; `KINDS` names them. Adding one is
-writing such a function and a line in that table.
+A sampler is one plain function `walk(run, x) -> x` over all the steps of a run. Adding one is writing such a function,
+a line in `WALKS`, and one in `diffusion.kinds` that says what it takes. Those that remember no earlier step are here;
+those that do are diffusers' own (`diffusion.borrowed`).
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 
+from diffusion.borrowed import lms, multistep, pndm
 from diffusion.forward import noised
 from diffusion.guidance import Denoiser
+from diffusion.kinds import kind_of
 from diffusion.noise import Streams
+from diffusion.schedule import level_of, table
 from diffusion.step import fresh_noise, step
-from diffusion.types import Latent, Level, Noise, Sampler, Schedule
+from diffusion.types import Latent, Noise, Sampler, Schedule
+from diffusion.walk import Run, Walk, moved, noise_of, rounded, slope
 
 OnStep = Callable[[int, int, torch.Tensor], None]
 """Told after each step: steps done (from 1), steps in all, x0 as it looks now (B, C, H, W). It may raise to stop."""
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """What a sampler walks along.
-
-    eta: the share of fresh noise. after(i, x, x0): called with the new x after step i (from 0); gives back the x to
-    go on with.
-    """
-
-    denoise: Denoiser
-    levels: Sequence[Level]
-    streams: Streams
-    eta: float
-    after: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-Walk = Callable[[Run, torch.Tensor], torch.Tensor]
-
-
 def first_order(run: Run, x: torch.Tensor) -> torch.Tensor:
     """The one step law of `diffusion.step`, over and over: DDPM, DDIM, Euler, Euler ancestral and flow Euler."""
-    for i, (here, there) in enumerate(pairwise(run.levels)):
+    for i, (here, there) in enumerate(pairwise(run.schedule.levels)):
         x0, eps = run.denoise(x, here)
         z = run.streams.draw() if fresh_noise(here, there, run.eta) > 0 else None
         x = run.after(i, step(x0, eps, here, there, run.eta, z), x0)
@@ -49,86 +36,120 @@ def first_order(run: Run, x: torch.Tensor) -> torch.Tensor:
 
 
 def heun(run: Run, x: torch.Tensor) -> torch.Tensor:
-    """Heun's method on the probability-flow ODE: a trial step, then one with the mean of both slopes.
+    """Heun's method: a trial step, then one with the mean of the slopes at both ends (Karras et al. 2022, algorithm 1).
 
-    Karras et al. 2022 (algorithm 1) solve for x / alpha, whose slope is eps. Solved here for y = x / sigma over
-    r = alpha / sigma, whose slope is x0: dy/dr = x0. It is the same ODE, and stays finite where alpha is 0.
-    The last step is first order.
+    The last step, to the clean level, is first order.
     """
-    for i, (here, there) in enumerate(pairwise(run.levels)):
+    flow = run.schedule.kind == "flow"
+    for i, (here, there) in enumerate(pairwise(run.schedule.levels)):
         x0, eps = run.denoise(x, here)
-        moved = step(x0, eps, here, there)
+        first = slope(x0, eps, flow)
+        after = step(x0, eps, here, there)
         if there.sigma > 0:
-            after, _ = run.denoise(moved, there)
-            # y' = y + (r' - r) (x0 + x0_trial) / 2, times sigma'
-            ratio = there.sigma / here.sigma
-            moved = ratio * x + (there.alpha - ratio * here.alpha) * 0.5 * (x0 + after)
-        x = run.after(i, moved, x0)
+            second = slope(*run.denoise(after, there), flow)
+            after = moved(x, 0.5 * (first + second), here, there, flow)
+        x = run.after(i, after, x0)
     return x
 
 
-def dpmpp_2m(run: Run, x: torch.Tensor) -> torch.Tensor:
-    """DPM-Solver++(2M): the first-order step with x0 drawn on along its last change (Lu et al. 2022, algorithm 2).
+def dpm2(run: Run, x: torch.Tensor) -> torch.Tensor:
+    """DPM-Solver-2: a trial step to the middle, then the whole step with the slope found there (Lu et al. 2022a).
 
-    lambda = log(alpha / sigma) is the time in which x0 changes evenly. The first and the last step are first order.
+    The middle lies at sqrt(s s'), half-way in log s. The last step is first order.
     """
-    last_x0, last_h = x, math.inf
-    for i, (here, there) in enumerate(pairwise(run.levels)):
+    flow, levels = run.schedule.kind == "flow", table(run.schedule.config)
+    for i, (here, there) in enumerate(pairwise(run.schedule.levels)):
+        x0, eps = run.denoise(x, rounded(here, run.schedule))
+        after = step(x0, eps, here, there)
+        if there.sigma > 0:
+            middle = level_of(levels, math.sqrt(noise_of(here, flow) * noise_of(there, flow)))
+            trial = moved(x, slope(x0, eps, flow), here, middle, flow)
+            after = moved(x, slope(*run.denoise(trial, middle), flow), here, there, flow)
+        x = run.after(i, after, x0)
+    return x
+
+
+def dpm2_ancestral(run: Run, x: torch.Tensor) -> torch.Tensor:
+    """DPM-Solver-2 to a level cleaner than the next one, and fresh noise on top that makes up for it.
+
+    With n of `diffusion.step` for eta = 1 and u = n / alpha', the ODE is solved down to s_d = sqrt(s'^2 - u^2). That is
+    s'^2 / s, so its middle sqrt(s s_d) is s' itself.
+    """
+    levels = table(run.schedule.config)
+    for i, (here, there) in enumerate(pairwise(run.schedule.levels)):
+        x0, eps = run.denoise(x, rounded(here, run.schedule))
+        after = step(x0, eps, here, there)
+        if there.sigma > 0:
+            s, s_there = noise_of(here, False), noise_of(there, False)
+            _, eps = run.denoise(after, replace(there, t=level_of(levels, s_there).t))
+            # x' = alpha' (x / alpha + (s'^2 / s - s) eps) + n z
+            n = fresh_noise(here, there, run.eta)
+            after = there.alpha * (x / here.alpha + (s_there**2 / s - s) * eps) + n * run.streams.draw()
+        x = run.after(i, after, x0)
+    return x
+
+
+def dpmpp_sde(run: Run, x: torch.Tensor) -> torch.Tensor:
+    """DPM-Solver++ for the SDE: the step with fresh noise, with the x0 seen in the middle (Lu et al. 2022b).
+
+    Both of its noises lie on one Brownian path over s, drawn piece by piece: to the middle, and from there on.
+    """
+    levels = table(run.schedule.config)
+    for i, (here, there) in enumerate(pairwise(run.schedule.levels)):
         x0, eps = run.denoise(x, here)
-        h = _log_snr(there) - _log_snr(here)
-        ahead = x0
-        if math.isfinite(h) and math.isfinite(last_h):
-            # D = x0 + (h / (2 h_last)) (x0 - x0_last),   and the noise that goes with it
-            ahead = x0 + (h / (2 * last_h)) * (x0 - last_x0)
+        after = step(x0, eps, here, there)
+        if there.sigma > 0:
+            s, s_there = noise_of(here, False), noise_of(there, False)
+            s_middle = math.sqrt(s * s_there)
+            middle = level_of(levels, s_middle)
+            z = run.streams.draw()
+            ahead, _ = run.denoise(step(x0, eps, here, middle, run.eta, z), middle)
+            # z' = (sqrt(s - s_m) z + sqrt(s_m - s') z_2) / sqrt(s - s')
+            both = math.sqrt(s - s_middle) * z + math.sqrt(s_middle - s_there) * run.streams.draw()
             eps = (x - here.alpha * ahead) / here.sigma
-        x = run.after(i, step(ahead, eps, here, there), x0)
-        last_x0, last_h = x0, h
+            after = step(ahead, eps, here, there, run.eta, both / math.sqrt(s - s_there))
+        x = run.after(i, after, x0)
     return x
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One sampler: its walk, and the eta it is defined by; random: eta may be chosen.
+def lcm(run: Run, x: torch.Tensor) -> torch.Tensor:
+    """Consistency sampling: straight to the data, then back to the next level with fresh noise (Luo et al. 2023).
 
-    unit: pure noise begins with deviation 1, as in Ho et al. 2020, rather than with the first level's sigma.
-    flow: it is for flow schedules only.
+    What is taken for the data is c_skip x + c_out x0, which is x itself at t = 0. A flow takes x0.
     """
+    flow = run.schedule.kind == "flow"
+    for i, (here, there) in enumerate(pairwise(run.schedule.levels)):
+        x0, _ = run.denoise(x, here)
+        # c_skip = 0.5^2 / (u^2 + 0.5^2),  c_out = u / sqrt(u^2 + 0.5^2)  with u = 10 t
+        u2 = 100 * here.t**2
+        data = x0 if flow else math.sqrt(u2 / (u2 + 0.25)) * x0 + 0.25 / (u2 + 0.25) * x
+        after = there.alpha * data
+        if there.sigma > 0:
+            after = after + there.sigma * run.streams.draw()
+        x = run.after(i, after, x0)
+    return x
 
-    walk: Walk
-    eta: float = 0.0
-    random: bool = False
-    unit: bool = False
-    flow: bool = False
 
-
-KINDS: dict[str, Kind] = {
-    "ddpm": Kind(first_order, eta=1.0, random=True, unit=True),
-    "ddim": Kind(first_order, eta=0.0, random=True, unit=True),
-    "euler": Kind(first_order),
-    "euler_ancestral": Kind(first_order, eta=1.0, random=True),
-    "flow_euler": Kind(first_order, flow=True),
-    "heun": Kind(heun),
-    "dpmpp_2m": Kind(dpmpp_2m),
+WALKS: dict[str, Walk] = {
+    "ddpm": first_order,
+    "ddim": first_order,
+    "euler": first_order,
+    "euler_ancestral": first_order,
+    "flow_euler": first_order,
+    "heun": heun,
+    "dpm2": dpm2,
+    "dpm2_ancestral": dpm2_ancestral,
+    "lms": lms,
+    "dpmpp_2s": multistep("DPMSolverSinglestepScheduler", solver_order=2, lower_order_final=True),
+    "dpmpp_2m": multistep("DPMSolverMultistepScheduler", solver_order=2),
+    "dpmpp_3m": multistep("DPMSolverMultistepScheduler", solver_order=3),
+    "dpmpp_sde": dpmpp_sde,
+    "dpmpp_2m_sde": multistep("DPMSolverMultistepScheduler", solver_order=2, algorithm_type="sde-dpmsolver++"),
+    "deis": multistep("DEISMultistepScheduler", solver_order=2),
+    "unipc": multistep("UniPCMultistepScheduler", solver_order=2),
+    "pndm": pndm,
+    "lcm": lcm,
 }
-
-
-def kind_of(sampler: Sampler, schedule: Schedule) -> tuple[Kind, float]:
-    """The sampler's entry in `KINDS` and its eta. ValueError if there is none, or it does not take eta or schedule."""
-    kind = KINDS.get(sampler.kind)
-    if kind is None:
-        raise ValueError(f'unknown sampler "{sampler.kind}"; known: {", ".join(KINDS)}')
-    if kind.flow and schedule.kind != "flow":
-        others = ", ".join(name for name, k in KINDS.items() if not k.flow)
-        raise ValueError(
-            f'sampler "{sampler.kind}" needs a flow schedule, not {schedule.kind}; this one takes {others}'
-        )
-    eta = kind.eta if sampler.eta is None else sampler.eta
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie in 0 … 1, got {eta:g}")
-    if eta > 0 and not kind.random:
-        those = ", ".join(name for name, k in KINDS.items() if k.random)
-        raise ValueError(f'sampler "{sampler.kind}" draws no noise and takes no eta; those that do: {those}')
-    return kind, eta
 
 
 @torch.no_grad()
@@ -153,7 +174,7 @@ def sample(
     if latent.state == "noisy":
         # what the earlier part of a cut schedule drew is passed over, so that the parts together are the whole
         drawn, x = None, samples
-        for _ in range(schedule.first + 1 if eta > 0 else 0):
+        for _ in range(schedule.first * kind.draws + 1 if eta > 0 else 0):
             streams.draw()
     else:
         drawn = streams.initial()
@@ -169,7 +190,7 @@ def sample(
             on_step(i + 1, schedule.steps, x0)
         return x
 
-    x = kind.walk(Run(denoise, levels, streams, eta, after), x)
+    x = WALKS[sampler.kind](Run(denoise, schedule, streams, eta, after), x)
     if schedule.ends_clean:
         return replace(latent, samples=x, state="clean", level=None, mask=None)
     return replace(latent, samples=x, state="noisy", level=levels[-1], mask=None)
@@ -187,10 +208,3 @@ def _check(latent: Latent, schedule: Schedule) -> None:
             raise ValueError(
                 f"the latent was left at {at}, and the schedule goes on from t = {first.t:g} (sigma {first.sigma:.4g})"
             )
-
-
-def _log_snr(level: Level) -> float:
-    # lambda = log(alpha / sigma)
-    if level.alpha == 0:
-        return -math.inf
-    return math.log(level.alpha / level.sigma) if level.sigma > 0 else math.inf

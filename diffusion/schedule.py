@@ -32,6 +32,7 @@ CLEAN = Level(0.0, 1.0, 0.0)
 class Table:
     """All levels of a trained model, from clean to noisy: t, alpha and sigma, each (train_steps,) float32.
 
+    noise: (train_steps,), what the spacings by noise space evenly: sigma / alpha, or sigma for flow.
     beta: (train_steps,), the variance that each step of the forward process adds; zeros for flow, which has none.
     """
 
@@ -39,6 +40,7 @@ class Table:
     t: torch.Tensor
     alpha: torch.Tensor
     sigma: torch.Tensor
+    noise: torch.Tensor
     beta: torch.Tensor
 
     @property
@@ -76,7 +78,7 @@ def table(config: ScheduleConfig) -> Table:
     count = config.train_steps
     if config.kind == "flow":
         sigma = shifted(torch.arange(1, count + 1, dtype=torch.float32) / count, config.shift)
-        return Table("flow", sigma * count, 1 - sigma, sigma, torch.zeros(count))
+        return Table("flow", sigma * count, 1 - sigma, sigma, sigma, torch.zeros(count))
     beta = betas(config)
     # alpha_bar_t = (1 - beta_1) (1 - beta_2) ... (1 - beta_t)
     alpha_bar = torch.cumprod(1 - beta, 0)
@@ -85,7 +87,9 @@ def table(config: ScheduleConfig) -> Table:
         previous = torch.cat([torch.ones(1), alpha_bar[:-1]])
         beta = 1 - alpha_bar / previous
     t = torch.arange(count, dtype=torch.float32)
-    return Table(config.kind, t, alpha_bar**0.5, (1 - alpha_bar) ** 0.5, beta)
+    # sigma / alpha = sqrt((1 - alpha_bar) / alpha_bar)
+    noise = ((1 - alpha_bar) / alpha_bar) ** 0.5
+    return Table(config.kind, t, alpha_bar**0.5, (1 - alpha_bar) ** 0.5, noise, beta)
 
 
 def shifted(sigma: torch.Tensor, shift: float) -> torch.Tensor:
@@ -132,11 +136,11 @@ def schedule(
         _check_falling("sigmas", kept)
         if kept[-1] <= 0 or (config.kind == "flow" and kept[0] > 1):
             raise ValueError(f"sigmas must be above 0{' and at most 1' if config.kind == 'flow' else ''}")
-        chosen, spacing = [_of_noise(levels, s) for s in kept], "sigmas"
+        chosen, spacing = [level_of(levels, s) for s in kept], "sigmas"
     else:
         assert steps is not None
         chosen, spacing = _spaced(levels, config, steps), config.spacing
-    return Schedule((*chosen, CLEAN), config.kind, spacing, 0, len(chosen))
+    return Schedule((*chosen, CLEAN), config.kind, spacing, 0, len(chosen), config)
 
 
 def cut(whole: Schedule, start: float = 0.0, end: float = 1.0) -> Schedule:
@@ -160,12 +164,12 @@ def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
     if not 1 <= steps <= count:
         raise ValueError(f"steps must lie in 1 … {count}, got {steps}")
     if spacing in ("karras", "exponential", "beta"):
-        return [_of_noise(levels, s) for s in _spread(_noise_of(levels), spacing, steps)]
+        return [level_of(levels, s) for s in _spread(levels.noise.double().numpy(), spacing, steps)]
     if config.kind == "flow":
         # sigma = 1, (n - 1) / n, ..., 1 / n; linspace ends on the table's least noisy level instead
         least = {"trailing": 1 / steps, "leading": 1 / steps, "linspace": float(levels.sigma[0])}[spacing]
         sigma = shifted(torch.linspace(1, least, steps), config.shift)
-        return [_of_noise(levels, float(s)) for s in sigma]
+        return [level_of(levels, float(s)) for s in sigma]
     if spacing == "trailing":
         # t = T - 1, T - 1 - T / n, ...: begins at pure noise
         t = np.round(np.arange(count, 0, -count / steps)) - 1
@@ -177,12 +181,6 @@ def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
         # t = T - 1, ..., 0 in equal steps, fractions kept
         t = np.linspace(0, count - 1, steps)[::-1] if steps > 1 else np.array([count - 1.0])
     return [_at(levels, float(value)) for value in t[:steps]]
-
-
-def _noise_of(levels: Table) -> np.ndarray:
-    """What the spacings by noise space evenly: sigma / alpha, or sigma for flow. (train_steps,), rising."""
-    noise = levels.sigma if levels.kind == "flow" else levels.sigma / levels.alpha
-    return noise.double().numpy()
 
 
 def _spread(noise: np.ndarray, spacing: str, steps: int) -> list[float]:
@@ -210,16 +208,16 @@ def _at(levels: Table, t: float) -> Level:
     if index == int(index):
         i = int(index)
         return Level(t, float(levels.alpha[i]), float(levels.sigma[i]))
-    noise = _noise_of(levels)
+    noise = levels.noise.double()
     low = int(index)
     return _mix(levels.kind, t, float(noise[low] + (index - low) * (noise[low + 1] - noise[low])))
 
 
-def _of_noise(levels: Table, noise: float) -> Level:
-    """The level of a given sigma / alpha (flow: sigma). Its t is interpolated on the scale of log noise."""
+def level_of(levels: Table, noise: float) -> Level:
+    """The level at a given sigma / alpha (flow: sigma) above 0. Its t is interpolated on the scale of log noise."""
     if levels.kind == "flow":
         return _mix("flow", noise * len(levels.t), noise)
-    t = np.interp(math.log(noise), np.log(_noise_of(levels)), levels.t.double().numpy())
+    t = np.interp(math.log(noise), np.log(levels.noise.numpy()), levels.t.double().numpy())
     return _mix(levels.kind, float(t), noise)
 
 

@@ -36,6 +36,24 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """The noise table that a model was trained on, and how it is meant to be sampled.
+
+    kind: linear, scaled_linear, cosine or flow. beta_start, beta_end: of the first two.
+    steps_offset: added to every timestep of leading spacing. shift: moves a flow table towards noise.
+    """
+
+    kind: str = "linear"
+    train_steps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+    spacing: str = "trailing"
+    steps_offset: int = 0
+    shift: float = 1.0
+    zero_snr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """Noise levels from noisy to clean; a sampler takes one step between each two.
 
@@ -43,6 +61,7 @@ class Schedule:
     kind: the table they come from (linear, scaled_linear, cosine, flow, or sigmas when given outright).
     spacing: how they were chosen from the table.
     first, total: where the levels stand in the whole schedule: steps cut off before them, and steps of the whole.
+    config: the table itself, for solvers that look at levels between these.
     """
 
     levels: tuple[Level, ...]
@@ -50,6 +69,7 @@ class Schedule:
     spacing: str = "trailing"
     first: int = 0
     total: int = 0
+    config: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     @property
     def steps(self) -> int:
@@ -151,24 +171,6 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleConfig:
-    """The noise table that a model was trained on, and how it is meant to be sampled.
-
-    kind: linear, scaled_linear, cosine or flow. beta_start, beta_end: of the first two.
-    steps_offset: added to every timestep of leading spacing. shift: moves a flow table towards noise.
-    """
-
-    kind: str = "linear"
-    train_steps: int = 1000
-    beta_start: float = 1e-4
-    beta_end: float = 0.02
-    spacing: str = "trailing"
-    steps_offset: int = 0
-    shift: float = 1.0
-    zero_snr: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from diffusion.kinds import KINDS, takes_eta
 from diffusion.types import Sampler as SamplerValue
 from engine.context import Context
 from engine.errors import Place, Problem
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 
-Kind = Literal["model", "ddpm", "ddim", "euler", "euler_ancestral", "heun", "dpmpp_2m", "flow_euler"]
+Kind = Literal[
+    "model", "ddpm", "ddim", "euler", "euler_ancestral", "flow_euler", "heun", "dpm2", "dpm2_ancestral", "lms",
+    "dpmpp_2s", "dpmpp_2m", "dpmpp_3m", "dpmpp_sde", "dpmpp_2m_sde", "deis", "unipc", "pndm", "lcm",
+]  # fmt: skip
 LATENT_BYTES = 64 << 30
 """More than this in one latent is refused before it is allocated."""
 
@@ -27,14 +31,39 @@ class Sampler(Node):
     With x0 and eps as the model sees them, and z fresh noise:
     n  = eta sigma' sqrt(1 - (sigma' alpha / (alpha' sigma))^2)
     x' = alpha' x0 + sqrt(sigma'^2 - n^2) eps + n z
-    eta = 1 on all levels is DDPM (Ho et al. 2020), eta = 0 is DDIM (Song et al. 2021) and Euler's method;
-    euler_ancestral is eta = 1 on any levels. heun and dpmpp_2m look at two slopes a step (Karras et al. 2022; Lu et
-    al. 2022).
+    ddpm             eta = 1 on all levels (Ho et al. 2020)
+    ddim             eta = 0: no fresh noise (Song et al. 2021)
+    euler            eta = 0: one slope a step (Karras et al. 2022)
+    euler_ancestral  eta = 1 on any levels (Song et al. 2021)
+    flow_euler       euler, on flow schedules only (Lipman et al. 2023)
+    heun             the mean of the slopes at both ends (Karras et al. 2022, algorithm 1)
+    dpm2             the slope in the middle (DPM-Solver-2, Lu et al. 2022a)
+    dpm2_ancestral   dpm2 to a cleaner level, then fresh noise
+    lms              a cubic through the last four slopes (linear multistep, Adams-Bashforth)
+    dpmpp_2s         second order, every other level a halfway point (DPM-Solver++, Lu et al. 2022b)
+    dpmpp_2m         second order from the last two x0 (DPM-Solver++, Lu et al. 2022b)
+    dpmpp_3m         third order from the last three x0 (DPM-Solver++, Lu et al. 2022b)
+    dpmpp_sde        eta = 1 with x0 taken in the middle; two draws a step (Lu et al. 2022b)
+    dpmpp_2m_sde     dpmpp_2m with fresh noise (Lu et al. 2022b)
+    deis             a line through the last two eps (Zhang & Chen 2023)
+    unipc            predicts, then corrects with what the next step sees (Zhao et al. 2023)
+    pndm             a cubic through the last four eps, evenly spaced (Liu et al. 2022)
+    lcm              to x0 and back with fresh noise, a few steps (Luo et al. 2023)
+
+    n steps ask the model n times; heun, dpm2, dpm2_ancestral and dpmpp_sde ask it 2 n - 1 times, pndm n + 1 times.
     """
 
-    version = 1
+    version = 2
     kind: Kind = Input("model", about="the sampler; model: what the checkpoint names")
-    eta: float | None = Input(None, ge=0, le=1, about="share of fresh noise, for samplers that draw some")
+    eta: float | None = Input(None, ge=0, le=1, about="share of fresh noise, for ddpm, ddim and euler_ancestral")
+
+    @classmethod
+    def check(cls, literals: Mapping[str, Any]) -> Iterable[Problem]:
+        """Refuse an eta that the kind does not take."""
+        kind, eta = KINDS.get(literals.get("kind", "model")), literals.get("eta")
+        if kind is not None and eta is not None and eta != kind.eta and not kind.random:
+            what = f'sampler "{literals["kind"]}" takes no eta'
+            yield Problem("E-RANGE", what, f"those that do: {', '.join(takes_eta())}", Place(input="eta"))
 
     def run(self, ctx: Context) -> SamplerValue:
         return SamplerValue(self.kind, self.eta)

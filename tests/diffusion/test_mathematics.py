@@ -168,7 +168,9 @@ def test_guidance_only_within_start_and_stop() -> None:
     whole = schedule(ScheduleConfig(), 10)
     unguided = outside(whole, 0.2, 0.8)
     assert [level in unguided for level in whole.levels[:-1]] == [True] * 2 + [False] * 6 + [True] * 2
-    assert outside(cut(whole, 0.5), 0.2, 0.8) == frozenset(whole.levels[8:10])
+    late = cut(whole, 0.5)
+    assert [level in outside(late, 0.2, 0.8) for level in late.levels[:-1]] == [False] * 3 + [True] * 2
+
     network = Counting()
     guidance = Guidance(network, "v", condition(1, 1, 1), condition(0, 0, 0), 3.0, unguided=unguided)
     guidance(rand(1), whole.levels[0])
@@ -176,6 +178,14 @@ def test_guidance_only_within_start_and_stop() -> None:
     assert network.rows == [3, 6]
     with pytest.raises(ValueError, match="0 <= start <= stop <= 1"):
         outside(whole, 0.8, 0.2)
+
+
+def test_guidance_starts_and_stops_between_levels_too() -> None:
+    config = ScheduleConfig()
+    whole = schedule(config, timesteps=[900, 600, 300])
+    unguided = outside(whole, 0, 0.4)
+    seen = {t: schedule(config, timesteps=[t]).levels[0] in unguided for t in (899, 601, 600, 450, 301, 299)}
+    assert seen == {899: False, 601: False, 600: True, 450: True, 301: True, 299: True}
 
 
 def test_rescale_gives_the_deviation_of_the_conditional_output() -> None:

@@ -3,34 +3,67 @@
 import math
 from dataclasses import replace
 
-import diffusers
 import pytest
 import torch
 
+from diffusion.kinds import KINDS
 from diffusion.noise import Streams, slerp
-from diffusion.samplers import KINDS, sample
+from diffusion.samplers import WALKS, first_order, sample
 from diffusion.schedule import KINDS as TABLES
 from diffusion.schedule import SPACINGS, cut, schedule
 from diffusion.types import Latent, Noise, Sampler, Schedule, ScheduleConfig
 
-ONE_STEP = [name for name, kind in KINDS.items() if kind.walk.__name__ == "first_order" and not kind.flow]
-STABLE = {"beta_start": 0.00085, "beta_end": 0.012}
+ONE_STEP = [
+    name
+    for name, walk in WALKS.items()
+    if walk in (first_order, WALKS["heun"], WALKS["dpm2"], WALKS["dpm2_ancestral"], WALKS["dpmpp_sde"], WALKS["lcm"])
+    and "linear" in KINDS[name].tables
+]
+"""Samplers that remember nothing from one step to the next."""
 
 
-def fits(sampler: str, table: str) -> bool:
-    return table == "flow" or not KINDS[sampler].flow
+TOLERANCE = {"linear": 1e-4, "scaled_linear": 1e-4, "cosine": 5e-2, "flow": 1e-5}
+"""How well x0 is known from x: the noisiest level of the cosine table has sigma / alpha = 20,000 or so."""
 
 
-@pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize(("kind", "table"), [(k, t) for k in KINDS for t in TABLES if fits(k, t)])
-def test_m7_an_oracle_ends_exactly_on_x0(oracle, empty: Latent, kind: str, table: str, spacing: str) -> None:
+def fits(sampler: str, table: str, spacing: str = "trailing") -> bool:
+    return table in KINDS[sampler].tables and spacing in KINDS[sampler].spacings
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.pure and "linear" in kind.tables])
+def test_noise_alone_is_a_start_where_the_kind_says_so(gaussian, kind: str) -> None:
+    whole = schedule(ScheduleConfig(zero_snr=True), 50)
+    latent = Latent(torch.zeros(1, 1, 100, 100), "pixel", "empty")
+    done = sample(gaussian, whole, Sampler(kind), Noise(1), latent).samples
+    assert float(done.mean()) == pytest.approx(0.7, abs=0.03)
+    assert float(done.std()) == pytest.approx(0.5, abs=0.06 if kind != "lcm" else 0.5)
+
+
+def test_every_kind_has_a_walk() -> None:
+    assert list(WALKS) == list(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "spacing"),
+    [(k, t, s) for k in KINDS for t in TABLES for s in SPACINGS if fits(k, t, s)],
+)
+def test_m7_an_oracle_ends_on_x0(oracle, empty: Latent, kind: str, table: str, spacing: str) -> None:
     x0 = torch.linspace(-1, 1, 64).view(1, 1, 8, 8).expand(4, -1, -1, -1)
     for steps in (1, 7):
-        done = sample(
-            oracle(x0), schedule(ScheduleConfig(table, spacing=spacing), steps), Sampler(kind), Noise(5), empty
-        )
-        assert torch.equal(done.samples, x0)
+        whole = schedule(ScheduleConfig(table, spacing=spacing), steps)
+        done = sample(oracle(x0), whole, Sampler(kind), Noise(5), empty)
         assert (done.state, done.level) == ("clean", None)
+        if kind in ("lms", "pndm"):
+            # their last step, too, goes by what they saw before: x0 is met up to rounding
+            torch.testing.assert_close(done.samples, x0, rtol=0, atol=TOLERANCE[table])
+        elif kind == "lcm" and table != "flow":
+            # at t = 0 it takes x itself for the data, with what noise is left in it
+            if steps == 1:
+                continue
+            last = whole.levels[-2]
+            torch.testing.assert_close(done.samples, x0, rtol=0, atol=5 * last.sigma if last.t < 1 else 0.01)
+        else:
+            assert torch.equal(done.samples, x0)
 
 
 def deviations(gaussian, kind: str, table: str, steps: int) -> tuple[float, float]:
@@ -40,7 +73,11 @@ def deviations(gaussian, kind: str, table: str, steps: int) -> tuple[float, floa
     return abs(float(x.mean()) - 0.7), abs(float(x.std()) - 0.5)
 
 
-@pytest.mark.parametrize(("kind", "table"), [(k, t) for k in KINDS for t in ("linear", "cosine", "flow") if fits(k, t)])
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    # lcm is made for models that were taught to jump; with an exact denoiser it is not a sampler of its law
+    [(k, t) for k in KINDS for t in ("linear", "cosine", "flow") if fits(k, t) and k != "lcm"],
+)
 def test_m8_samples_of_gaussian_data_converge_to_its_mean_and_deviation(gaussian, kind: str, table: str) -> None:
     few, many = deviations(gaussian, kind, table, 8), deviations(gaussian, kind, table, 400)
     # 40,000 samples: the mean is known to 0.5 / 200, the deviation to 0.5 / sqrt(80,000)
@@ -49,16 +86,16 @@ def test_m8_samples_of_gaussian_data_converge_to_its_mean_and_deviation(gaussian
     assert many[1] <= few[1] + 0.004
 
 
-@pytest.mark.parametrize("kind", ["heun", "dpmpp_2m"])
+@pytest.mark.parametrize("kind", ["heun", "dpm2", "lms", "dpmpp_2s", "dpmpp_2m", "dpmpp_3m", "deis", "unipc", "pndm"])
 def test_m8_second_order_beats_first_order(gaussian, kind: str) -> None:
-    exact = deviations(gaussian, "ddim", "cosine", 1000)[1]
-    first, second = (abs(deviations(gaussian, k, "cosine", 40)[1] - exact) for k in ("euler", kind))
+    exact = deviations(gaussian, "ddim", "linear", 1000)[1]
+    first, second = (abs(deviations(gaussian, k, "linear", 40)[1] - exact) for k in ("euler", kind))
     assert second < first / 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_m9_a_batch_of_four_equals_four_single_seeds(gaussian, empty: Latent, kind: str) -> None:
-    steps = schedule(ScheduleConfig("flow" if KINDS[kind].flow else "linear"), 6)
+    steps = schedule(ScheduleConfig(KINDS[kind].tables[0]), 6)
     batch = sample(gaussian, steps, Sampler(kind), Noise(41), empty).samples
     for i in range(4):
         single = sample(gaussian, steps, Sampler(kind), Noise(41 + i), replace(empty, samples=empty.samples[:1]))
@@ -151,21 +188,6 @@ def test_a_mask_keeps_the_rest_as_it_was(gaussian) -> None:
     assert done.mask is None
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_dpmpp_2m_equals_diffusers(gaussian) -> None:
-    theirs = diffusers.DPMSolverMultistepScheduler(
-        beta_schedule="scaled_linear", prediction_type="sample", timestep_spacing="linspace", final_sigmas_type="zero",
-        use_karras_sigmas=True, lower_order_final=False, euler_at_final=True, **STABLE,
-    )  # fmt: skip
-    theirs.set_timesteps(12)
-    ours = schedule(ScheduleConfig("scaled_linear", spacing="karras", **STABLE), 12)
-    x = ours.levels[0].sigma * Streams(Noise(2), (1, 1, 4, 4)).initial()
-    for t, level in zip(theirs.timesteps, ours.levels, strict=False):
-        x = theirs.step(gaussian(x, level)[0], t, x)[0]
-    done = sample(gaussian, ours, Sampler("dpmpp_2m"), Noise(2), Latent(torch.zeros(1, 1, 4, 4), "pixel", "empty"))
-    torch.testing.assert_close(done.samples, x, rtol=0, atol=1e-3)
-
-
 def test_each_step_is_reported_with_x0_and_may_stop_the_run(gaussian, empty: Latent) -> None:
     steps, seen = schedule(ScheduleConfig(), 4), []
     sample(gaussian, steps, Sampler("ddim"), Noise(0), empty, lambda i, n, x0: seen.append((i, n, tuple(x0.shape))))
@@ -182,6 +204,9 @@ def test_each_step_is_reported_with_x0_and_may_stop_the_run(gaussian, empty: Lat
 
 
 WHOLE = schedule(ScheduleConfig(), 10)
+KARRAS = schedule(ScheduleConfig(spacing="karras"), 10)
+NOISE_ALONE = schedule(ScheduleConfig(zero_snr=True), 10)
+FLOW = schedule(ScheduleConfig("flow"), 10)
 NOISY = Latent(torch.zeros(1, 1, 4, 4), "pixel", "noisy", WHOLE.levels[5])
 
 
@@ -191,6 +216,14 @@ NOISY = Latent(torch.zeros(1, 1, 4, 4), "pixel", "noisy", WHOLE.levels[5])
         (Sampler("eulr"), NOISY, WHOLE, 'unknown sampler "eulr"; known: ddpm, ddim, euler'),
         (Sampler("flow_euler"), NOISY, WHOLE, "needs a flow schedule, not linear; this one takes ddpm, ddim"),
         (Sampler("heun", 0.5), NOISY, WHOLE, "takes no eta; those that do: ddpm, ddim, euler_ancestral"),
+        (Sampler("pndm"), NOISY, KARRAS, "needs leading, trailing, linspace or timesteps spacing, not karras; this"),
+        (
+            Sampler("lms"),
+            NOISY,
+            NOISE_ALONE,
+            r"noise alone \(zero SNR\); this one takes .*euler_ancestral, dpmpp_2s, dpm",
+        ),
+        (Sampler("dpmpp_sde"), NOISY, FLOW, "needs a linear, scaled_linear or cosine schedule, not flow"),
         (Sampler("ddim", 1.5), NOISY, WHOLE, "eta must lie in 0 … 1, got 1.5"),
         (Sampler("ddim"), NOISY, WHOLE, r"left at t = 499 .* goes on from t = 999"),
         (Sampler("ddim"), replace(NOISY, level=None), WHOLE, "left at an unknown level"),

@@ -1,15 +1,19 @@
 """Loading, encoding, schedules and denoising as a graph."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
+from diffusion.kinds import KINDS
 from engine.api import load, run
 from engine.cache import Cache
 from engine.context import Settings
 from engine.errors import WeftError
 from engine.sweep import Sweep
 from nodes import registry
+from nodes.sample import Kind, Sampler
 
 
 def graph(model, **changes):
@@ -109,7 +113,7 @@ def test_b8_batched_variants_equal_one_at_a_time(tiny_model, tmp_path):
         assert torch.allclose(together[variant].samples, latent.samples, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["ddpm", "ddim", "euler", "euler_ancestral", "heun", "dpmpp_2m"])
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if "cosine" in kind.tables])
 def test_every_sampler_runs(tiny_model, run_nodes, kind):
     samples = run_nodes(graph(tiny_model, sampler__kind=kind), "denoise")["denoise"].samples
     assert samples.isfinite().all()
@@ -118,6 +122,14 @@ def test_every_sampler_runs(tiny_model, run_nodes, kind):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"sampler__kind": "unipc", "sampler__eta": 0.5},
+            'E-RANGE workflow sampler.eta: sampler "unipc" takes no eta',
+        ),
+        (
+            {"sampler__kind": "pndm"},
+            'E-RUN denoise: sampler "pndm" needs a linear or scaled_linear schedule, not cosine; this one takes ddpm',
+        ),
         ({"wanted__text": "x"}, 'E-RUN wanted: unknown class "x"; known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9'),
         ({"sampler__kind": "flow_euler"}, 'E-RUN denoise: sampler "flow_euler" needs a flow schedule, not cosine'),
         ({"sampler__kind": "ddim2"}, 'E-CHOICE workflow sampler.kind: "ddim2" is not a choice; did you mean "ddim"?'),
@@ -141,3 +153,10 @@ def _without_position(line):
     import re
 
     return re.sub(r"workflow:\d+:\d+", "workflow", line)
+
+
+def test_the_node_knows_every_sampler():
+    page = Sampler.__doc__
+    assert list(get_args(Kind)) == ["model", *KINDS]
+    for name, kind in KINDS.items():
+        assert any(line.split() == [name, *kind.about.split()] for line in page.splitlines()), name
