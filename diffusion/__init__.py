@@ -25,6 +25,10 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     preview           a quick look while it learns
     checkpoint        the folder a model is kept in
     family, pixel     what each kind of model is fed; for pixel-space models, and what their text means
+    stable            for Stable Diffusion 1.x, 2.x and SDXL
+    clip, latent      their text encoders, and their VAE
+    conditions        zeros for a prompt, and sizes that SDXL is told
+    folder            what a model folder in diffusers layout says of itself
     prompt            words with weights, and tokens in chunks that an encoder can read
     template          one text that stands for many
     store             models in memory, within a budget

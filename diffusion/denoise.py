@@ -1,15 +1,17 @@
 """From recipes to a result: load the model, make it a denoiser by guidance, and walk a latent down a schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from diffusion.family import Family, family_of
 from diffusion.guidance import Guidance, Inputs, outside, rows
 from diffusion.samplers import OnStep, sample
+from diffusion.schedule import least_noisy
 from diffusion.store import STORE, pick_device
-from diffusion.types import Guider, Latent, ModelRecipe, Noise, Sampler, Schedule
+from diffusion.types import Guider, Latent, ModelRecipe, Noise, Recipe, Sampler, Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,11 @@ def denoise(
 
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)
-    positives, negatives = zip(*(_inputs(job.guider, family, batch) for job in jobs), strict=True)
+
+    def load(recipe: Recipe) -> nn.Module:
+        return STORE.load(recipe, device, dtype)
+
+    positives, negatives = zip(*(_inputs(job.guider, family, batch, load) for job in jobs), strict=True)
     guided = any(job.guider.positive is not None and job.guider.scale != 1 for job in jobs)
     guidance = Guidance(
         network,
@@ -60,7 +66,11 @@ def denoise(
         samples=torch.cat([job.latent.samples for job in jobs]).to(place),
         mask=None if latent.mask is None else torch.cat([_mask(job.latent) for job in jobs]).to(place),
     )
-    done = sample(guidance, schedule, own(sampler, model), [job.noise for job in jobs], whole, on_step)
+    kind = own(sampler, model)
+    walked = to_the_table(schedule, kind, model)
+    done = sample(guidance, walked, kind, [job.noise for job in jobs], whole, on_step)
+    if schedule.ends_clean:
+        done = replace(done, state="clean", level=None)
     return [replace(done, samples=part) for part in torch.chunk(done.samples, len(jobs))]
 
 
@@ -69,12 +79,22 @@ def own(sampler: Sampler, model: ModelRecipe) -> Sampler:
     return replace(sampler, kind=model.sampler) if sampler.kind == "model" else sampler
 
 
-def _inputs(guider: Guider, family: Family, batch: int) -> tuple[Inputs, Inputs]:
+def to_the_table(schedule: Schedule, sampler: Sampler, model: ModelRecipe) -> Schedule:
+    """The schedule, ending on the least noisy level of the model's table where DDIM is to stop there (`ends_clean`)."""
+    if sampler.kind != "ddim" or model.schedule.ends_clean or not schedule.ends_clean:
+        return schedule
+    return replace(schedule, levels=(*schedule.levels[:-1], least_noisy(model.schedule)))
+
+
+def _inputs(guider: Guider, family: Family, batch: int, load: Callable[[Recipe], nn.Module]) -> tuple[Inputs, Inputs]:
     """Positive and negative inputs of B rows; what is not given is the family's unconditional."""
-    positive = rows(guider.positive or family.unconditional(guider.model, 1), batch)
+    given = guider.positive or family.unconditional(guider.model, None, load)
+    positive = rows(given, batch)
     if guider.positive is None or guider.scale == 1:
         return positive, positive
-    return positive, rows(guider.negative or family.unconditional(guider.model, 1), batch)
+    negative = rows(guider.negative or family.unconditional(guider.model, given, load), batch)
+    shared = {name: positive[name] for name in family.shared if name in positive}
+    return positive, {**shared, **negative}
 
 
 def _joined(inputs: Sequence[Inputs], place: torch.device) -> Inputs:

@@ -4,12 +4,13 @@ An adapter per architecture implements `Family` and stands in `FAMILIES`; sample
 which one they run.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from diffusion import pixel
+from diffusion import pixel, stable
 from diffusion.guidance import Network
 from diffusion.types import (
     Conditioning,
@@ -23,7 +24,12 @@ from diffusion.types import (
 
 
 class Family(Protocol):
-    """An adapter for one architecture. `module` is always what its own `load` gave."""
+    """An adapter for one architecture. `module` is always what its own `load` gave.
+
+    shared: names of inputs that a negative takes from the positive where it has none of its own.
+    """
+
+    shared: tuple[str, ...]
 
     def load(self, recipe: Recipe) -> nn.Module:
         """The module of a recipe with its weights, on the CPU in float32. ValueError if the file is damaged."""
@@ -33,12 +39,22 @@ class Family(Protocol):
         """The denoising network as a callable over (x, level, inputs)."""
         ...
 
-    def unconditional(self, recipe: ModelRecipe, prompts: int) -> Conditioning:
-        """What to feed where nothing was asked for. ValueError if the family has no such thing."""
+    def unconditional(
+        self, recipe: ModelRecipe, positive: Conditioning | None, load: Callable[[Recipe], nn.Module]
+    ) -> Conditioning:
+        """What to feed where nothing was asked for, beside a positive or by itself.
+
+        load: gives the module of a recipe, for a family that has to encode an empty text.
+        """
         ...
 
-    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, text: str) -> Conditioning:
-        """Text as conditioning. ValueError if it cannot be read."""
+    def encode_text(
+        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
+    ) -> Conditioning:
+        """Text as conditioning. ValueError if it cannot be read, or for what the family's encoder does not have.
+
+        text_2: for the second text encoder; None is the same text. clip_skip: how many last layers to leave out.
+        """
         ...
 
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
@@ -50,7 +66,11 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: dict[str, Family] = {"pixel": pixel.Pixel()}
+FAMILIES: dict[str, Family] = {
+    "pixel": pixel.Pixel(),
+    "sd": stable.StableDiffusion(),
+    "sdxl": stable.StableDiffusionXL(),
+}
 
 
 def family_of(recipe: Recipe) -> Family:

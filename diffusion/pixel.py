@@ -5,6 +5,7 @@ class-conditional model is a list of class names: "7" is one prompt, "0 1 2" thr
 """
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ GREY = (0.299, 0.587, 0.114)
 class Pixel:
     """The adapter; see `diffusion.family.Family` for what each method does."""
 
+    shared: tuple[str, ...] = ()
+
     def load(self, recipe: Recipe) -> nn.Module:
         """The U-Net of a model folder. Text encoder and VAE hold no weights: an empty module."""
         return load_unet(Path(recipe.source)) if isinstance(recipe, ModelRecipe) else nn.Identity()
@@ -41,14 +44,20 @@ class Pixel:
 
         return run
 
-    def unconditional(self, recipe: ModelRecipe, prompts: int) -> Conditioning:
+    def unconditional(
+        self, recipe: ModelRecipe, positive: Conditioning | None, load: Callable[[Recipe], nn.Module]
+    ) -> Conditioning:
         """The label that means no class, or nothing at all where the model has no classes."""
         if not recipe.class_names:
             return Conditioning({})
-        return Conditioning({"labels": torch.full((prompts,), len(recipe.class_names))})
+        return Conditioning({"labels": torch.tensor([len(recipe.class_names)])})
 
-    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, text: str) -> Conditioning:
+    def encode_text(
+        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
+    ) -> Conditioning:
         """{"labels": (P,) int64}, one for each class named in the text."""
+        if text_2 is not None or clip_skip:
+            raise ValueError("the text of a class-conditional model is a list of names: no text_2, no clip_skip")
         return Conditioning({"labels": torch.tensor(labels_of(text, recipe.class_names))}, text)
 
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

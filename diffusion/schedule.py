@@ -143,6 +143,11 @@ def schedule(
     return Schedule((*chosen, CLEAN), config.kind, spacing, 0, len(chosen), config)
 
 
+def least_noisy(config: ScheduleConfig) -> Level:
+    """The level at the clean end of a model's table, which is not quite clean."""
+    return _at(table(config), float(table(config).t[0]))
+
+
 def cut(whole: Schedule, start: float = 0.0, end: float = 1.0) -> Schedule:
     """The part of a schedule between two fractions of its steps, 0 the noisiest and 1 clean.
 

@@ -41,6 +41,7 @@ class ScheduleConfig:
 
     kind: linear, scaled_linear, cosine or flow. beta_start, beta_end: of the first two.
     steps_offset: added to every timestep of leading spacing. shift: moves a flow table towards noise.
+    ends_clean: DDIM's last step goes to no noise at all, and not to the table's least.
     """
 
     kind: str = "linear"
@@ -51,6 +52,7 @@ class ScheduleConfig:
     steps_offset: int = 0
     shift: float = 1.0
     zero_snr: bool = False
+    ends_clean: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class ModelRecipe:
     height, width: the picture size it was made for, in pixels. multiple: what any size must be a multiple of.
     sampler: what the kind "model" stands for.
     clip: its data lie in -1 … 1, so what it takes for x0 is clipped to that.
+    zero_negative: with nothing to push away from it takes zeros, and not an empty text.
     class_names: what a class-conditional model was taught, in the order of its labels.
     """
 
@@ -210,6 +213,7 @@ class ModelRecipe:
     multiple: int = 8
     sampler: str = "ddpm"
     clip: bool = False
+    zero_negative: bool = False
     class_names: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
 

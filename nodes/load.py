@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from diffusion import checkpoint
 from engine.context import Context
 from engine.node import Input, Node
 from nodes.sockets import VAE, Model, TextEncoder
-from nodes.sources import find_model, model_files
+from nodes.sources import find_model, model_files, recipes
 
 
 class Checkpoint(NamedTuple):
@@ -21,8 +20,9 @@ class Checkpoint(NamedTuple):
 class LoadCheckpoint(Node):
     """The denoiser, text encoder and VAE of a model: a recipe for each, which reads no weights yet.
 
-    A pixel-space model (a DDPM) comes with a text encoder that turns the name of a class into its label, and with a
-    VAE that only maps [-1, 1] to [0, 1].
+    A folder in diffusers layout (model_index.json) may hold Stable Diffusion 1.x or 2.x, or SDXL, as safetensors. A
+    pixel-space model (a DDPM) comes with a text encoder that turns the name of a class into its label, and with a VAE
+    that only maps [-1, 1] to [0, 1].
     """
 
     version = 1
@@ -33,7 +33,7 @@ class LoadCheckpoint(Node):
     )
 
     def run(self, ctx: Context) -> Checkpoint:
-        model, text_encoder, vae = checkpoint.recipes(find_model(self.source, ctx.settings.folder))
+        model, text_encoder, vae = recipes(find_model(self.source, ctx.settings.folder))
         return Checkpoint(
             replace(model, dtype=self.dtype), replace(text_encoder, dtype=self.dtype), replace(vae, dtype=self.dtype)
         )

@@ -1,8 +1,10 @@
 """Where models are found: by the name of one that ships with weft, or by path."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffusion.types import ModelRecipe, TextEncoderRecipe, VAERecipe
 from engine.errors import Problem, error
 from engine.text import did_you_mean, quoted
 
@@ -24,22 +26,47 @@ def find_model(source: str, folder: Path) -> Path:
         return path
     if path.is_file():
         if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin", ".pkl"):
-            hint = "give a folder with config.json and model.safetensors"
+            hint = "give a folder in diffusers layout, or one that weft wrote"
             raise error(Problem("E-PICKLE", f"{quoted(source)} is a pickle; not loaded", hint, exit_code=5))
         raise error(Problem("E-ARCH", f"{quoted(source)} is a file; expected a model folder", exit_code=2))
-    hint = did_you_mean(source, shipped())
+    hint = _download(source) or did_you_mean(source, shipped())
     raise error(Problem("E-NOTFOUND", f"no model {quoted(source)}, neither shipped nor a folder", hint, exit_code=3))
 
 
+def _download(source: str) -> str:
+    """How to get what looks like the id of a model on the hub."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        return ""
+    folder = source.partition("/")[2]
+    return f"get it with hf download {source} --local-dir {folder}, and give that folder"
+
+
 def model_files(source: str, folder: Path, allowed: Sequence[Path]) -> list[Path]:
-    """The files whose content a model's source stands for (an `engine.spec.FilesOf`). Raises E-NOTFOUND, E-ARCH."""
-    from diffusion.checkpoint import CONFIG, WEIGHTS, read_config
+    """The files whose content a model's source stands for (an `engine.spec.FilesOf`).
+
+    Raises E-NOTFOUND, E-PICKLE, and E-ARCH for a model that weft does not know or a damaged one.
+    """
+    from diffusion import checkpoint
+    from diffusion import folder as layout
 
     path = find_model(source, folder)
     try:
-        read_config(path)
+        recipes(path)
+        if (path / layout.INDEX).is_file():
+            return list(layout.read(path).files)
     except FileNotFoundError as why:
         raise error(Problem("E-NOTFOUND", str(why), exit_code=3)) from why
+    except layout.PickleError as why:
+        raise error(Problem("E-PICKLE", str(why), "get the safetensors files of the model", exit_code=5)) from why
     except ValueError as why:
-        raise error(Problem("E-ARCH", str(why), f"weft loads folders with {CONFIG} and {WEIGHTS}")) from why
-    return [path / CONFIG, path / WEIGHTS]
+        known = f"weft loads folders in diffusers layout, and those with {checkpoint.CONFIG} and {checkpoint.WEIGHTS}"
+        raise error(Problem("E-ARCH", str(why), known)) from why
+    return [path / checkpoint.CONFIG, path / checkpoint.WEIGHTS]
+
+
+def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
+    """The recipes of a model folder of either layout. Errors as in `checkpoint.read_config` and `folder.read`."""
+    from diffusion import checkpoint
+    from diffusion import folder as layout
+
+    return layout.recipes(path) if (path / layout.INDEX).is_file() else checkpoint.recipes(path)

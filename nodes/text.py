@@ -9,6 +9,9 @@ from nodes.sockets import Conditioning, TextEncoder
 class TextEncode(Node):
     """c = encoder(text): what a denoiser is told to draw.
 
+    Stable Diffusion reads the last layer of a CLIP text encoder, SDXL the last but one of two; clip_skip leaves out
+    that many more. What goes beyond the encoder's 77 tokens is cut off.
+
     For a class-conditional model the text names classes: "7", or several, "0 1 2", which then share the batch in turn
     (the first n pictures are 0, the next n are 1, …). Empty text is "no class", what guidance pushes away from.
     """
@@ -16,10 +19,49 @@ class TextEncode(Node):
     version = 1
     text_encoder: TextEncoder
     text: str = Input(about="the prompt; for a class-conditional model the names of classes")
+    text_2: str | None = Input(None, about="the prompt for the second encoder of SDXL; default: the same")
+    clip_skip: int = Input(0, ge=0, le=64, about="how many of the encoder's last layers to leave out")
 
     def run(self, ctx: Context) -> Conditioning:
         from diffusion.family import family_of
         from diffusion.store import STORE
 
         module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
-        return family_of(self.text_encoder).encode_text(module, self.text_encoder, self.text)
+        family = family_of(self.text_encoder)
+        return family.encode_text(module, self.text_encoder, self.text, self.text_2, self.clip_skip)
+
+
+class ZeroCondition(Node):
+    """c = 0: a conditioning with all embeddings zero, which SDXL takes where there is no negative prompt."""
+
+    version = 1
+    conditioning: Conditioning
+
+    def run(self, ctx: Context) -> Conditioning:
+        from diffusion.conditions import zeroed
+
+        return zeroed(self.conditioning)
+
+
+class SizeCondition(Node):
+    """Sizes in pixels that SDXL is told beside the text (Podell et al. 2023, section 2.2).
+
+    width and height: of the picture it is to look like it was made from; small ones make soft pictures. crop: where
+    its left upper corner was cut; 0 keeps things in the middle. target: the size of what is drawn. Without this
+    node all sizes are that of the latent. A negative without sizes has those of the positive.
+    """
+
+    version = 1
+    conditioning: Conditioning
+    width: int = Input(ge=1, le=16384, about="pixels")
+    height: int = Input(ge=1, le=16384, about="pixels")
+    crop_x: int = Input(0, ge=0, le=16384, about="pixels cut off at the left")
+    crop_y: int = Input(0, ge=0, le=16384, about="pixels cut off at the top")
+    target_width: int | None = Input(None, ge=1, le=16384, about="pixels; default: width")
+    target_height: int | None = Input(None, ge=1, le=16384, about="pixels; default: height")
+
+    def run(self, ctx: Context) -> Conditioning:
+        from diffusion.conditions import size_ids, sized
+
+        ids = size_ids(self.width, self.height, self.crop_x, self.crop_y, self.target_width, self.target_height)
+        return sized(self.conditioning, ids)

@@ -1,7 +1,7 @@
 """What every test gets."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +18,16 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         del os.environ["WEFT_CACHE"]
     else:
         os.environ["WEFT_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function from a kind in `checkpoints.make` to the folder of a tiny checkpoint, made once."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def made(kind: str) -> Path:
+        from checkpoints import make
+
+        return folder / kind if (folder / kind).is_dir() else make(folder / kind, kind)
+
+    return made

@@ -94,6 +94,7 @@ def _needs_words(cls: ast.ClassDef, member: ast.stmt) -> bool:
 
 LIGHT = {
     "engine": ("import engine", set[str]()),
+    "a model's folder": ("import diffusion.folder, nodes.sources", {"pydantic"}),
     "cli": ("import cli", {"pydantic", "networkx", "rich"}),
     "nodes": ("import nodes; list(nodes.registry().classes())", {"networkx"}),
     "checking": (

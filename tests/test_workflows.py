@@ -12,6 +12,7 @@ from engine.cache import Cache
 from engine.compile import check
 from engine.context import Settings
 from engine.document import read
+from engine.inputs import check_files
 from engine.schema import schema
 from nodes import registry
 
@@ -24,6 +25,8 @@ QUICK = {
     "ddpm-or-ddim": {f"steps-{n}.steps": 2 for n in (1000, 50, 20, 10)},
     "evaluate-ddpm": {"steps": 2},
     "guidance-grid": {"steps": 2},
+    "sd15-text-to-image": {"steps": 2, "width": 64, "height": 64, "count": 2},
+    "sdxl-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
 }
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
@@ -36,9 +39,14 @@ PICTURES = {
     "evaluate-ddpm": {},
     "forward-process": {"forward-process.png": None},
     "guidance-grid": {"guidance-grid.png": None},
+    "sd15-text-to-image": {"sd15-7-0.png": (64, 64), "sd15-7-1.png": (64, 64)},
+    "sdxl-text-to-image": {"sdxl-7-0.png": (64, 64)},
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
 }
 """The pictures that each must leave, with their sizes where these are fixed."""
+
+CHECKPOINTS = {"sd15-text-to-image": "sd15", "sdxl-text-to-image": "sdxl"}
+"""Which tiny checkpoint stands for the model of those that ship without one."""
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +80,23 @@ def test_g19_it_is_the_same_when_read_and_written_again(file, nodes, tmp_path):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
-def test_it_runs_and_leaves_its_pictures(file, nodes, tmp_path):
+def test_it_runs_and_leaves_its_pictures(file, nodes, tmp_path, checkpoint):
     workflow = load(file, registry=nodes)
     settings = Settings(out=tmp_path / "out", folder=FOLDER)
-    given = QUICK.get(file.stem, {})
+    given = dict(QUICK.get(file.stem, {}))
+    if file.stem in CHECKPOINTS:
+        given["model"] = str(checkpoint(CHECKPOINTS[file.stem]))
     result = run(workflow, settings=settings, cache=Cache(tmp_path / "cache"), **given)
     saved = {f.path.name: f for f in result.files}
     for name, size in PICTURES[file.stem].items():
         picture = Image.open(saved[name].path)
         assert size is None or picture.size == size
         assert picture.getextrema() not in [((0, 0),) * 3, (0, 0)], "all black"
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_it_says_how_to_get_its_model(name, nodes):
+    workflow = load(FOLDER / f"{name}.json", registry=nodes)
+    (problem,) = check_files(workflow)
+    assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
+    assert f"hf download {workflow.params['model'].spec.default} --local-dir" in problem.hint

@@ -19,6 +19,8 @@ MEAN, DEVIATION = 0.7, 0.5
 class GaussianFamily:
     """Its network says E[x0 | x] of data N(0.7, 0.5^2)."""
 
+    shared = ()
+
     def load(self, recipe):
         return torch.nn.Identity()
 
@@ -30,7 +32,7 @@ class GaussianFamily:
 
         return run
 
-    def unconditional(self, recipe, prompts):
+    def unconditional(self, recipe, positive, load):
         return Conditioning({})
 
 

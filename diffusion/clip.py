@@ -1,0 +1,63 @@
+"""CLIP text encoders with their tokenizers: from prompts to embeddings (Radford et al. 2021).
+
+A prompt is cut or padded to the tokenizer's length, 77 tokens with begin and end. Padding is not masked, since the
+models that use these encoders were trained so.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class TextEncoders(nn.Module):
+    """One CLIP text encoder or two, each with its tokenizer."""
+
+    def __init__(self, encoders: Sequence[nn.Module], tokenizers: Sequence[Any]) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+        self.tokenizers = tuple(tokenizers)
+
+    def hidden(self, i: int, text: str, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encoder i's hidden state of a text, (1, 77, width), and its first output.
+
+        layer: -1 the last layer, -2 the one before. ValueError if there are not so many.
+        """
+        encoder, tokenizer = self.encoders[i], self.tokenizers[i]
+        ids = tokenizer(
+            text,
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        ).input_ids
+        out = encoder(ids.to(next(encoder.parameters()).device), output_hidden_states=True)
+        if -layer > len(out.hidden_states):
+            most = len(out.hidden_states) - 1
+            raise ValueError(f"clip_skip asks for layer {-layer} of a text encoder that has {most}")
+        return out.hidden_states[layer], out[0]
+
+    def norm(self, i: int) -> nn.Module:
+        """Encoder i's last normalisation."""
+        encoder: Any = self.encoders[i]
+        norm: nn.Module = getattr(encoder, "text_model", encoder).final_layer_norm
+        return norm
+
+
+def load_encoders(folder: Path, two: bool) -> TextEncoders:
+    """The encoders of a folder in diffusers layout, in float32 on the CPU; a second one also projects."""
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    kinds = [("", CLIPTextModel), ("_2", CLIPTextModelWithProjection)] if two else [("", CLIPTextModel)]
+    encoders = [
+        kind.from_pretrained(
+            str(folder / f"text_encoder{end}"), dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
+        for end, kind in kinds
+    ]
+    tokenizers = [
+        CLIPTokenizer.from_pretrained(str(folder / f"tokenizer{end}"), local_files_only=True) for end, _ in kinds
+    ]
+    return TextEncoders(encoders, tokenizers)

@@ -1,0 +1,236 @@
+"""A model folder in diffusers layout: which family it is, and its recipes, from its JSON files and the headers of its
+weights alone. Importing this file imports no tensor library.
+
+    model_index.json                          the pipeline it was made for
+    unet/, vae/, text_encoder/ …              config.json and *.safetensors
+    tokenizer/ …, scheduler/                  vocabularies; the noise table, and how it is meant to be sampled
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusion.types import ModelRecipe, Prediction, ScheduleConfig, TextEncoderRecipe, VAERecipe
+
+INDEX = "model_index.json"
+MOST_BYTES = 64 << 20
+"""No JSON file or header of a model is larger; a vocabulary has a few million bytes."""
+
+PIPELINES = {
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionImg2ImgPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+}
+"""The pipelines that a model_index.json may name, and the family that serves them."""
+
+PARTS = {
+    "sd": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
+    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
+}
+
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model.safetensors",
+    "vae": "diffusion_pytorch_model.safetensors",
+    "text_encoder": "model.safetensors",
+    "text_encoder_2": "model.safetensors",
+}
+"""The parts with weights, and what the file is called; larger ones lie in shards, listed in NAME.index.json."""
+
+SAMPLERS = {
+    "DDIMScheduler": ("ddim", "leading"),
+    "DDPMScheduler": ("ddpm", "leading"),
+    "DEISMultistepScheduler": ("deis", "linspace"),
+    "DPMSolverMultistepScheduler": ("dpmpp_2m", "linspace"),
+    "EulerAncestralDiscreteScheduler": ("euler_ancestral", "linspace"),
+    "EulerDiscreteScheduler": ("euler", "linspace"),
+    "HeunDiscreteScheduler": ("heun", "linspace"),
+    "LMSDiscreteScheduler": ("lms", "linspace"),
+    "PNDMScheduler": ("pndm", "leading"),
+    "UniPCMultistepScheduler": ("unipc", "linspace"),
+}
+"""Scheduler classes: our sampler, and the spacing that a file which names none means."""
+
+PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "sample": "sample", "v_prediction": "v"}
+
+
+class PickleError(ValueError):
+    """The weights are there only as pickles, which could run code."""
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """What a folder says of itself. configs: the JSON of each part that has one. files: all that is read of it."""
+
+    path: Path
+    family: str
+    index: Mapping[str, Any]
+    configs: Mapping[str, Mapping[str, Any]]
+    files: tuple[Path, ...]
+
+
+def read(path: Path) -> Folder:
+    """Read a folder's JSON files and the headers of its weights.
+
+    Raises FileNotFoundError for a part that is missing, PickleError for weights that are there only as pickles, and
+    ValueError for a pipeline weft does not know (with those it does) or a damaged file.
+    """
+    index = _json(path / INDEX)
+    pipeline = str(index.get("_class_name"))
+    if pipeline not in PIPELINES:
+        raise ValueError(f"{path / INDEX}: unknown pipeline {pipeline}; known: {', '.join(PIPELINES)}")
+    family = PIPELINES[pipeline]
+    configs, files = {}, [path / INDEX]
+    for part in PARTS[family]:
+        if part in WEIGHTS:
+            config, weights = path / part / "config.json", _weights(path / part, WEIGHTS[part])
+            configs[part] = _json(config)
+            files += [config, *weights]
+        elif part == "scheduler":
+            config = path / part / "scheduler_config.json"
+            configs[part] = _json(config)
+            files.append(config)
+        else:
+            if not (path / part / "tokenizer_config.json").is_file():
+                raise FileNotFoundError(f"{path / part / 'tokenizer_config.json'} is missing")
+            files += sorted(file for file in (path / part).iterdir() if file.suffix in (".json", ".txt"))
+    return Folder(path, family, index, configs, tuple(files))
+
+
+def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
+    """The three recipes of a folder. Errors as in `read`, and ValueError for a network that its family does not run."""
+    folder = read(path)
+    unet, vae, scheduler = (folder.configs[part] for part in ("unet", "vae", "scheduler"))
+    _check_unet(folder)
+    try:
+        factor = 2 ** (len(vae["block_out_channels"]) - 1)
+        channels = int(vae["latent_channels"])
+        side = unet.get("sample_size") or {"sd": 64, "sdxl": 128}[folder.family]
+        height, width = (int(side), int(side)) if isinstance(side, int) else map(int, side)
+        prediction = PREDICTIONS[scheduler.get("prediction_type", "epsilon")]
+        sampler, _ = SAMPLERS[str(scheduler["_class_name"])]
+        clip = sampler in ("ddim", "ddpm") and bool(scheduler.get("clip_sample", True))
+        schedule = schedule_of(scheduler)
+    except (KeyError, TypeError, ValueError) as err:
+        raise ValueError(f"{path}: a configuration that weft does not know: {type(err).__name__} {err}") from err
+    source, digest = str(path), _identity(folder)
+    model = ModelRecipe(
+        folder.family,
+        source,
+        digest,
+        prediction=prediction,
+        schedule=schedule,
+        space=folder.family,
+        channels=channels,
+        factor=factor,
+        height=height * factor,
+        width=width * factor,
+        multiple=factor,
+        sampler=sampler,
+        clip=clip,
+        zero_negative=bool(folder.index.get("force_zeros_for_empty_prompt", folder.family == "sdxl")),
+    )
+    return (
+        model,
+        TextEncoderRecipe(folder.family, source, digest),
+        VAERecipe(folder.family, source, digest, space=folder.family, channels=channels, factor=factor),
+    )
+
+
+def schedule_of(scheduler: Mapping[str, Any]) -> ScheduleConfig:
+    """The noise table of a scheduler_config.json. KeyError or ValueError for what weft does not know.
+
+    What the file does not say is what the class that it names takes.
+    """
+    name = str(scheduler["_class_name"])
+    kinds = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
+    if scheduler.get("trained_betas") is not None:
+        raise ValueError("trained_betas, a table of its own")
+    spacing = str(scheduler.get("timestep_spacing", SAMPLERS[name][1]))
+    for flag in ("karras", "exponential", "beta"):
+        spacing = flag if scheduler.get(f"use_{flag}_sigmas") else spacing
+    return ScheduleConfig(
+        kind=kinds[scheduler.get("beta_schedule", "linear")],
+        train_steps=int(scheduler.get("num_train_timesteps", 1000)),
+        beta_start=float(scheduler.get("beta_start", 1e-4)),
+        beta_end=float(scheduler.get("beta_end", 0.02)),
+        spacing=spacing,
+        steps_offset=int(scheduler.get("steps_offset", 0)),
+        zero_snr=bool(scheduler.get("rescale_betas_zero_snr", False)),
+        ends_clean=bool(scheduler.get("set_alpha_to_one", name != "PNDMScheduler")),
+    )
+
+
+def _check_unet(folder: Folder) -> None:
+    unet, channels = folder.configs["unet"], folder.configs["vae"].get("latent_channels", 4)
+    where = folder.path / "unet" / "config.json"
+    if unet.get("in_channels", 4) != channels:
+        raise ValueError(f"{where}: the U-Net takes {unet.get('in_channels')} channels; known: {channels}")
+    if unet.get("time_cond_proj_dim") is not None:
+        raise ValueError(f"{where}: the U-Net takes the guidance scale (time_cond_proj_dim), as LCM does; not known")
+    wanted = "text_time" if folder.family == "sdxl" else None
+    if unet.get("addition_embed_type") != wanted or unet.get("class_embed_type") is not None:
+        raise ValueError(f"{where}: the U-Net is fed otherwise (addition_embed_type, class_embed_type) than known ones")
+
+
+def _weights(folder: Path, name: str) -> list[Path]:
+    """The files of a part's weights, headers checked: one, or an index and its shards."""
+    whole, shards = folder / name, folder / f"{name}.index.json"
+    if whole.is_file():
+        found = [whole]
+    elif shards.is_file():
+        names = {str(shard) for shard in dict(_json(shards).get("weight_map", {})).values()}
+        if any("/" in shard or "\\" in shard for shard in names):
+            raise ValueError(f"{shards}: names a file outside its folder")
+        found = [folder / shard for shard in sorted(names)]
+    else:
+        if folder.is_dir() and any(p.suffix in (".bin", ".ckpt", ".pt", ".pth", ".pkl") for p in folder.iterdir()):
+            raise PickleError(f"{folder} holds its weights as a pickle only; not loaded")
+        raise FileNotFoundError(f"{whole} is missing")
+    for file in found:
+        _header(file)
+    return found if found == [whole] else [shards, *found]
+
+
+def _header(path: Path) -> None:
+    """Check that a safetensors file is as long as its header says. ValueError if it was cut short or is none."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(MOST_BYTES, size - 8):
+            raise ValueError(f"{path}: not a safetensors file, or cut short")
+        try:
+            header = json.loads(file.read(length))
+            end = max((int(v["data_offsets"][1]) for k, v in header.items() if k != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as err:
+            raise ValueError(f"{path}: a damaged safetensors header") from err
+    if size != 8 + length + end:
+        raise ValueError(f"{path}: {size} bytes where its header says {8 + length + end}; cut short or damaged")
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path}: larger than {MOST_BYTES} bytes")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as err:
+        raise ValueError(f"{path}: not valid JSON: {err}") from err
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: not a JSON object")
+    return value
+
+
+def _identity(folder: Folder) -> str:
+    """SHA-256 over names, sizes and times of change of all files, as hexadecimal digits. Reading gigabytes of weights
+    each time a recipe is made would take longer than what the recipe is for."""
+    seen = hashlib.sha256()
+    for file in folder.files:
+        stat = file.stat()
+        seen.update(f"{file.relative_to(folder.path).as_posix()}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
+    return seen.hexdigest()

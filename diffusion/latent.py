@@ -1,0 +1,67 @@
+"""The KL autoencoder of latent diffusion (Rombach et al. 2022): pictures to latents and back."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from diffusion.pixel import in_channels
+from diffusion.types import Image, Latent, VAERecipe
+
+
+def load_vae(folder: Path) -> nn.Module:
+    """The VAE of a folder in diffusers layout, in float32 on the CPU."""
+    from diffusers import AutoencoderKL
+
+    kind: Any = AutoencoderKL
+    vae: nn.Module = kind.from_pretrained(
+        str(folder / "vae"), torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return vae
+
+
+def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
+    """z = scaling_factor (mean of q(z | 2 p - 1)). ValueError for sides that are no multiple of the VAE's factor."""
+    height, width = image.pixels.shape[1:3]
+    if height % recipe.factor or width % recipe.factor:
+        fits = f"{width // recipe.factor * recipe.factor} x {height // recipe.factor * recipe.factor}"
+        raise ValueError(
+            f"the VAE takes sides that are multiples of {recipe.factor}, not {width} x {height}; nearest below: {fits}"
+        )
+    exact, weight = _exact(vae)
+    pixels = torch.tensor(in_channels(image.pixels, 3)).permute(0, 3, 1, 2).contiguous() * 2 - 1
+    mean = exact.encode(pixels.to(weight.device, weight.dtype)).latent_dist.mean
+    scaling, shift, spread = _scale(exact, mean)
+    return Latent(((mean - shift) * scaling / spread).float(), recipe.space)
+
+
+def decode(vae: nn.Module, samples: torch.Tensor) -> Image:
+    """p = decoder(z / scaling_factor) / 2 + 1 / 2, clipped to 0 … 1."""
+    exact, weight = _exact(vae)
+    z = samples.to(weight.device, weight.dtype)
+    scaling, shift, spread = _scale(exact, z)
+    x = exact.decode(z * spread / scaling + shift, return_dict=False)[0]
+    pixels = (x.float() * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+    return Image(np.ascontiguousarray(pixels.cpu().numpy()))
+
+
+def _exact(vae: Any) -> tuple[Any, torch.Tensor]:
+    """The VAE and one of its weights; in float32 where it overflows in float16 and says so."""
+    weight = next(vae.parameters())
+    if weight.dtype == torch.float16 and vae.config.force_upcast:
+        vae = vae.float()
+        weight = next(vae.parameters())
+    return vae, weight
+
+
+def _scale(vae: Any, like: torch.Tensor) -> tuple[float, torch.Tensor | float, torch.Tensor | float]:
+    """What latents are multiplied with, and mean and deviation of each channel, where the VAE has them."""
+    config: Any = vae.config
+    if getattr(config, "latents_mean", None) is None or getattr(config, "latents_std", None) is None:
+        return config.scaling_factor, 0.0, 1.0
+    shift, spread = (
+        torch.tensor(values).view(1, -1, 1, 1).to(like) for values in (config.latents_mean, config.latents_std)
+    )
+    return config.scaling_factor, shift, spread

@@ -1,0 +1,151 @@
+"""Stable Diffusion 1.x and 2.x, and SDXL: U-Nets on the latents of a VAE, told what to draw by CLIP.
+
+    family   prompt_embeds (P, 77, width)                        beside it
+    sd       last layer of one encoder, normalised
+    sdxl     last but one layer of two encoders, side by side    pooled (P, D); time_ids (P, 6): sizes in pixels
+
+Rombach et al. 2022 (Stable Diffusion); Podell et al. 2023 (SDXL).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from diffusion import latent
+from diffusion.clip import TextEncoders, load_encoders
+from diffusion.conditions import size_ids, zeroed
+from diffusion.guidance import Inputs, Network
+from diffusion.types import (
+    Conditioning,
+    Image,
+    Latent,
+    Level,
+    ModelRecipe,
+    Recipe,
+    TextEncoderRecipe,
+    VAERecipe,
+)
+
+
+class StableDiffusion:
+    """The adapter of 1.x and 2.x; see `diffusion.family.Family` for what each method does."""
+
+    shared: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ("prompt_embeds",)
+    two_encoders = False
+
+    def load(self, recipe: Recipe) -> nn.Module:
+        """The U-Net, the text encoders with their tokenizers, or the VAE of a folder in diffusers layout."""
+        folder = Path(recipe.source)
+        try:
+            if isinstance(recipe, TextEncoderRecipe):
+                return load_encoders(folder, self.two_encoders)
+            return load_unet(folder) if isinstance(recipe, ModelRecipe) else latent.load_vae(folder)
+        except (OSError, RuntimeError, KeyError) as err:
+            raise ValueError(f"{folder}: damaged, or weights that do not fit their configuration: {err}") from err
+
+    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
+        """x and embeddings to the U-Net's output."""
+        weights = next(module.parameters())
+
+        def run(x: torch.Tensor, level: Level, inputs: Inputs) -> torch.Tensor:
+            self._check(module, inputs)
+            t = torch.tensor(level.t, dtype=torch.float32, device=x.device)
+            embeds = inputs["prompt_embeds"].to(weights.dtype)
+            added = self._added(x, recipe, inputs, weights.dtype)
+            o: torch.Tensor = module(
+                x.to(weights.dtype), t, encoder_hidden_states=embeds, added_cond_kwargs=added, return_dict=False
+            )[0]
+            return o.to(x.dtype)
+
+        return run
+
+    def unconditional(
+        self, recipe: ModelRecipe, positive: Conditioning | None, load: Callable[[Recipe], nn.Module]
+    ) -> Conditioning:
+        """What the model's text encoder makes of an empty text, or zeros for a model that was trained so."""
+        if recipe.zero_negative and positive is not None:
+            return zeroed(positive)
+        encoder = TextEncoderRecipe(recipe.family, recipe.source, recipe.digest, recipe.dtype)
+        empty = self.encode_text(load(encoder), encoder, "")
+        return zeroed(empty) if recipe.zero_negative else empty
+
+    @torch.no_grad()
+    def encode_text(
+        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
+    ) -> Conditioning:
+        """{"prompt_embeds": (1, 77, width)}. clip_skip: how many of the last layers to leave out."""
+        assert isinstance(module, TextEncoders)
+        if text_2 is not None:
+            raise ValueError("this model has one text encoder: text_2 is for SDXL")
+        hidden, last = module.hidden(0, text, -(clip_skip + 1))
+        # the encoder's own output is its last layer, normalised; one that was skipped to is not normalised yet
+        return Conditioning({"prompt_embeds": module.norm(0)(hidden) if clip_skip else last}, text)
+
+    @torch.no_grad()
+    def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
+        """As `diffusion.latent.encode`."""
+        return latent.encode(module, recipe, image)
+
+    @torch.no_grad()
+    def decode(self, module: nn.Module, recipe: VAERecipe, samples: torch.Tensor) -> Image:
+        """As `diffusion.latent.decode`."""
+        return latent.decode(module, samples)
+
+    def _added(
+        self, x: torch.Tensor, recipe: ModelRecipe, inputs: Inputs, dtype: torch.dtype
+    ) -> dict[str, torch.Tensor] | None:
+        return None
+
+    def _check(self, module: nn.Module, inputs: Inputs) -> None:
+        """ValueError where the conditioning is of another family."""
+        missing = [name for name in self.needs if name not in inputs]
+        width = 0 if missing else inputs["prompt_embeds"].shape[-1]
+        config: Any = module.config
+        wanted = config.cross_attention_dim
+        if missing or width != wanted:
+            what = f"lacks {', '.join(missing)}" if missing else f"is {width} wide, and this model takes {wanted}"
+            raise ValueError(f"the conditioning {what}: encode the text with the text encoder of this model")
+
+
+class StableDiffusionXL(StableDiffusion):
+    """The adapter of SDXL."""
+
+    shared: tuple[str, ...] = ("time_ids",)
+    needs: tuple[str, ...] = ("prompt_embeds", "pooled")
+    two_encoders = True
+
+    @torch.no_grad()
+    def encode_text(
+        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
+    ) -> Conditioning:
+        """{"prompt_embeds": (1, 77, width), "pooled": (1, D)}; text_2 goes to the second encoder."""
+        assert isinstance(module, TextEncoders)
+        second = text if text_2 is None else text_2
+        one, _ = module.hidden(0, text, -(clip_skip + 2))
+        two, pooled = module.hidden(1, second, -(clip_skip + 2))
+        both = text if second == text else f"{text}\n{second}"
+        return Conditioning({"prompt_embeds": torch.cat([one, two], -1), "pooled": pooled}, both)
+
+    def _added(
+        self, x: torch.Tensor, recipe: ModelRecipe, inputs: Inputs, dtype: torch.dtype
+    ) -> dict[str, torch.Tensor] | None:
+        ids = inputs.get("time_ids")
+        if ids is None:
+            height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
+            ids = size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
+        return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": ids.to(dtype)}
+
+
+def load_unet(folder: Path) -> nn.Module:
+    """The U-Net of a folder in diffusers layout, in float32 on the CPU."""
+    from diffusers import UNet2DConditionModel
+
+    kind: Any = UNet2DConditionModel
+    unet: nn.Module = kind.from_pretrained(
+        str(folder / "unet"), torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return unet
