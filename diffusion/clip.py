@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from diffusion.prompt import Cut, find_cut
+
 
 class TextEncoders(nn.Module):
     """One CLIP text encoder or two, each with its tokenizer."""
@@ -38,6 +40,17 @@ class TextEncoders(nn.Module):
             most = len(out.hidden_states) - 1
             raise ValueError(f"clip_skip asks for layer {-layer} of a text encoder that has {most}")
         return out.hidden_states[layer], out[0]
+
+    def cut_off(self, i: int, text: str) -> Cut | None:
+        """What encoder i does not read of a text; None if it reads all."""
+        tokenizer = self.tokenizers[i]
+
+        def tokenize(part: str) -> list[int]:
+            ids: list[int] = tokenizer(part, add_special_tokens=False, verbose=False).input_ids
+            return ids
+
+        # begin and end take two places
+        return find_cut(text, tokenize, tokenizer.model_max_length - 2)
 
     def norm(self, i: int) -> nn.Module:
         """Encoder i's last normalisation."""

@@ -80,8 +80,8 @@ def own(sampler: Sampler, model: ModelRecipe) -> Sampler:
 
 
 def to_the_table(schedule: Schedule, sampler: Sampler, model: ModelRecipe) -> Schedule:
-    """The schedule, ending on the least noisy level of the model's table where DDIM is to stop there (`ends_clean`)."""
-    if sampler.kind != "ddim" or model.schedule.ends_clean or not schedule.ends_clean:
+    """The schedule; where DDIM and PNDM stop on the table's least noisy level (`ends_clean`), ending there."""
+    if sampler.kind not in ("ddim", "pndm") or model.schedule.ends_clean or not schedule.ends_clean:
         return schedule
     return replace(schedule, levels=(*schedule.levels[:-1], least_noisy(model.schedule)))
 

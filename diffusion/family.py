@@ -12,6 +12,7 @@ from torch import nn
 
 from diffusion import pixel, stable
 from diffusion.guidance import Network
+from diffusion.prompt import Cut
 from diffusion.types import (
     Conditioning,
     Image,
@@ -55,6 +56,10 @@ class Family(Protocol):
 
         text_2: for the second text encoder; None is the same text. clip_skip: how many last layers to leave out.
         """
+        ...
+
+    def cut_off(self, module: nn.Module, text: str, text_2: str | None = None) -> Cut | None:
+        """What the text encoder does not read of a text that is too long for it; None if it reads all."""
         ...
 
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

@@ -17,6 +17,7 @@ from torch import nn
 
 from diffusion.checkpoint import WEIGHTS, read_config
 from diffusion.guidance import Inputs, Network
+from diffusion.prompt import Cut
 from diffusion.types import Conditioning, Image, Latent, Level, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
 from diffusion.unet import UNet, UNetConfig
 
@@ -59,6 +60,10 @@ class Pixel:
         if text_2 is not None or clip_skip:
             raise ValueError("the text of a class-conditional model is a list of names: no text_2, no clip_skip")
         return Conditioning({"labels": torch.tensor(labels_of(text, recipe.class_names))}, text)
+
+    def cut_off(self, module: nn.Module, text: str, text_2: str | None = None) -> Cut | None:
+        """Nothing: every class that a text names is read."""
+        return None
 
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
         """x = 2 p - 1, in as many channels as the model has."""

@@ -18,6 +18,7 @@ from diffusion import latent
 from diffusion.clip import TextEncoders, load_encoders
 from diffusion.conditions import size_ids, zeroed
 from diffusion.guidance import Inputs, Network
+from diffusion.prompt import Cut
 from diffusion.types import (
     Conditioning,
     Image,
@@ -84,6 +85,13 @@ class StableDiffusion:
         hidden, last = module.hidden(0, text, -(clip_skip + 1))
         # the encoder's own output is its last layer, normalised; one that was skipped to is not normalised yet
         return Conditioning({"prompt_embeds": module.norm(0)(hidden) if clip_skip else last}, text)
+
+    def cut_off(self, module: nn.Module, text: str, text_2: str | None = None) -> Cut | None:
+        """What goes beyond the tokens of the first encoder whose text is too long."""
+        assert isinstance(module, TextEncoders)
+        texts = (text, text if text_2 is None else text_2)
+        found = (module.cut_off(i, texts[i]) for i in range(len(module.encoders)))
+        return next((cut for cut in found if cut is not None), None)
 
     @torch.no_grad()
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

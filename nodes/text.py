@@ -2,6 +2,7 @@
 
 from engine.context import Context
 from engine.node import Input, Node
+from engine.text import quoted
 from nodes.compute import dtype_for
 from nodes.sockets import Conditioning, TextEncoder
 
@@ -10,7 +11,7 @@ class TextEncode(Node):
     """c = encoder(text): what a denoiser is told to draw.
 
     Stable Diffusion reads the last layer of a CLIP text encoder, SDXL the last but one of two; clip_skip leaves out
-    that many more. What goes beyond the encoder's 77 tokens is cut off.
+    that many more. What goes beyond the encoder's 77 tokens is cut off, and a W-TOKENS says what.
 
     For a class-conditional model the text names classes: "7", or several, "0 1 2", which then share the batch in turn
     (the first n pictures are 0, the next n are 1, …). Empty text is "no class", what guidance pushes away from.
@@ -28,6 +29,10 @@ class TextEncode(Node):
 
         module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
         family = family_of(self.text_encoder)
+        cut = family.cut_off(module, self.text, self.text_2)
+        if cut is not None:
+            what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
+            ctx.warn("W-TOKENS", what, "say it in fewer words", input="text")
         return family.encode_text(module, self.text_encoder, self.text, self.text_2, self.clip_skip)
 
 

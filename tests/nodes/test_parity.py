@@ -25,6 +25,8 @@ SCHEDULERS = {
     "euler": diffusers.EulerDiscreteScheduler,
     "euler_ancestral": diffusers.EulerAncestralDiscreteScheduler,
 }
+"""The samplers of the one step law."""
+ALL_SCHEDULERS = {**SCHEDULERS, "pndm": diffusers.PNDMScheduler}
 PIPELINES = {
     "sd15": (diffusers.StableDiffusionPipeline, diffusers.StableDiffusionImg2ImgPipeline),
     "sd21": (diffusers.StableDiffusionPipeline, diffusers.StableDiffusionImg2ImgPipeline),
@@ -54,7 +56,7 @@ def reference(checkpoint):
 
     def go(kind, sampler="ddim", spacing="leading", batch=1, task=0, **call):
         pipe, config = loaded(kind, task)
-        pipe.scheduler = SCHEDULERS[sampler].from_config(config, timestep_spacing=spacing)
+        pipe.scheduler = ALL_SCHEDULERS[sampler].from_config(config, timestep_spacing=spacing)
         seeds = [torch.Generator().manual_seed(SEED + i) for i in range(batch)]
         call = {"num_inference_steps": STEPS, "guidance_scale": 7.5, **call}
         with patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode()):
@@ -118,6 +120,12 @@ def test_p1_p2_p3_every_sampler_of_the_one_step_law(ours, reference, kind, sampl
     if spacing == "linspace" and sampler == "ddim":
         pytest.skip("diffusers' DDIM steps to t - 1000 // n there, which is not the next of its own timesteps")
     assert_same(ours(kind, sampler__kind=sampler, schedule__spacing=spacing), reference(kind, sampler, spacing=spacing))
+
+
+@pytest.mark.parametrize("steps", [2, 4, 9])
+def test_p1_the_sampler_that_stable_diffusion_came_with(ours, reference, steps):
+    assert_same(ours("sd15", sampler__kind="model", schedule__steps=steps),
+                reference("sd15", "pndm", num_inference_steps=steps))  # fmt: skip
 
 
 CALLS = {
@@ -276,3 +284,24 @@ def test_the_recipe_says_what_the_folder_is(checkpoint):
     assert recipes(checkpoint("sd21"))[0].prediction == "v"
     assert json.loads((checkpoint("sdxl") / "model_index.json").read_text())["force_zeros_for_empty_prompt"]
     assert recipes(checkpoint("sdxl"))[0].zero_negative
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_b53_tokens_that_are_cut_off_are_told_of(checkpoint, kind):
+    from engine.context import Context
+    from nodes.load import LoadCheckpoint
+    from nodes.text import TextEncode
+
+    said = []
+    ctx = Context(node="wanted", emit=said.append)
+    encoder = LoadCheckpoint(source=str(checkpoint(kind))).run(ctx).text_encoder
+    words = [f"word{i}" for i in range(10_000)]
+    TextEncode(text_encoder=encoder, text=" ".join(words[:3])).run(ctx)
+    assert not said
+    TextEncode(text_encoder=encoder, text=" ".join(words)).run(ctx)
+    (warning,) = (str(event.problem) for event in said)
+    start, rest = warning.split(" tokens cut, from ")
+    cut, _, total = start.removeprefix("W-TOKENS wanted.text: ").split(" ")
+    assert int(total) - int(cut) == 75
+    assert rest.startswith('"word')
+    assert rest.endswith("; say it in fewer words")
