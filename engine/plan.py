@@ -221,15 +221,12 @@ def _reason(
         return "the cache is off"
     if not node.cache:
         return 'the file says "cache": false'
+    if last is not None and last[0] != task.key:
+        changes = changed(last[1], json.loads(inputs_text(node, known, digest)))
+        return "; ".join(changes) if changes else "weft, torch or the device changed"
     if not node.cls.is_stored():
         return "quick to make; not kept on disk"
-    if last is None:
-        return "not run before"
-    key, before = last
-    if key == task.key:
-        return "its result is no longer in the cache"
-    changes = changed(before, json.loads(inputs_text(node, known, digest)))
-    return "; ".join(changes) if changes else "weft, torch or the device changed"
+    return "not run before" if last is None else "its result is no longer in the cache"
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
