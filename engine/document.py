@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.errors import Place, Problem, error
 from engine.graph import escape
-from engine.jsontext import Json, JsonPath, dump_canonical, parse
+from engine.jsontext import Json, JsonPath, parse
 from engine.migrate import FORMAT, Damaged, migrate
 from engine.source import Source, read_source
 from engine.text import did_you_mean, nearest, quoted, visible
@@ -67,10 +67,6 @@ class Document:
         line, column = self.json.locate(path, key)
         excerpt = self.json.excerpt(line, column) if path else ""
         return replace(found, place=Place(self.name, line, column, node, name), excerpt=excerpt)
-
-    def canonical(self) -> str:
-        """The one JSON text of this workflow."""
-        return dump_canonical(self.data)
 
     def resolved(self, values: Mapping[str, Any], literals: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
         """The workflow with these values in its params and literal inputs: what an image made by it carries."""

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import diffusers
 import numpy as np
 import pytest
+import text_to_image
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
@@ -76,29 +77,8 @@ def ours(checkpoint, run_nodes):
 
 
 def graph(folder, **changes):
-    """Text to image; node__input=value changes it, and node={…} adds to it."""
-    nodes = {
-        "base": {"type": "LoadCheckpoint", "source": str(folder)},
-        "wanted": {"type": "TextEncode", "text_encoder": "@base.text_encoder", "text": "a fox"},
-        "guide": {"type": "CFG", "model": "@base.model", "positive": "@wanted", "scale": 7.5},
-        "schedule": {"type": "NoiseSchedule", "model": "@base.model", "steps": STEPS},
-        "sampler": {"type": "Sampler", "kind": "ddim"},
-        "noise": {"type": "Noise", "seed": SEED},
-        "blank": {"type": "EmptyLatent", "model": "@base.model"},
-        "denoise": {
-            "type": "UNetDenoise",
-            "guider": "@guide",
-            "schedule": "@schedule",
-            "sampler": "@sampler",
-            "noise": "@noise",
-            "latent": "@blank",
-        },
-        "decode": {"type": "VAEDecode", "vae": "@base.vae", "latent": "@denoise"},
-    }
-    for name, value in changes.items():
-        node, _, key = name.partition("__")
-        nodes[node] = {**nodes.get(node, {}), key: value} if key else value
-    return nodes
+    """Text to image as the reference is asked for it; changes as in `text_to_image.graph`."""
+    return text_to_image.graph(folder, "a fox", 7.5, STEPS, SEED, **changes)
 
 
 def encode(text, **more):

@@ -5,6 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from text_to_image import graph
 
 from diffusion.kinds import KINDS
 from engine.api import load, run
@@ -14,31 +15,6 @@ from engine.errors import WeftError
 from engine.sweep import Sweep
 from nodes import registry
 from nodes.sample import Kind, Sampler
-
-
-def graph(model, **changes):
-    nodes = {
-        "base": {"type": "LoadCheckpoint", "source": str(model)},
-        "wanted": {"type": "TextEncode", "text_encoder": "@base.text_encoder", "text": "7"},
-        "guide": {"type": "CFG", "model": "@base.model", "positive": "@wanted", "scale": 2.0},
-        "schedule": {"type": "NoiseSchedule", "model": "@base.model", "steps": 4},
-        "sampler": {"type": "Sampler", "kind": "ddim"},
-        "noise": {"type": "Noise", "seed": 5},
-        "blank": {"type": "EmptyLatent", "model": "@base.model"},
-        "denoise": {
-            "type": "UNetDenoise",
-            "guider": "@guide",
-            "schedule": "@schedule",
-            "sampler": "@sampler",
-            "noise": "@noise",
-            "latent": "@blank",
-        },
-        "decode": {"type": "VAEDecode", "vae": "@base.vae", "latent": "@denoise"},
-    }
-    for name, value in changes.items():
-        node, _, key = name.partition("__")
-        nodes[node] = {**nodes.get(node, {}), key: value} if key else value
-    return nodes
 
 
 def test_a_picture_of_the_models_own_size(tiny_model, run_nodes):
