@@ -5,13 +5,14 @@ models that use these encoders were trained so.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from diffusion.prompt import Cut, find_cut
+from diffusion.types import TextEncoderRecipe
+from diffusion.weights import component, tokenizer
 
 
 class TextEncoders(nn.Module):
@@ -59,18 +60,11 @@ class TextEncoders(nn.Module):
         return norm
 
 
-def load_encoders(folder: Path, two: bool) -> TextEncoders:
-    """The encoders of a folder in diffusers layout, in float32 on the CPU; a second one also projects."""
+def load_encoders(recipe: TextEncoderRecipe, parts: Sequence[str], dtype: torch.dtype) -> TextEncoders:
+    """The encoders of a model with their tokenizers, on the CPU. Where there are two, the second also projects."""
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-    kinds = [("", CLIPTextModel), ("_2", CLIPTextModelWithProjection)] if two else [("", CLIPTextModel)]
-    encoders = [
-        kind.from_pretrained(
-            str(folder / f"text_encoder{end}"), dtype=torch.float32, use_safetensors=True, local_files_only=True
-        )
-        for end, kind in kinds
-    ]
-    tokenizers = [
-        CLIPTokenizer.from_pretrained(str(folder / f"tokenizer{end}"), local_files_only=True) for end, _ in kinds
-    ]
+    kinds = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
+    encoders = [component(recipe, part, kinds[part], dtype) for part in parts]
+    tokenizers = [tokenizer(recipe, part.replace("text_encoder", "tokenizer"), CLIPTokenizer) for part in parts]
     return TextEncoders(encoders, tokenizers)

@@ -4,20 +4,20 @@ An adapter per architecture implements `Family` and stands in `FAMILIES`; sample
 which one they run.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from diffusion import pixel, stable
-from diffusion.guidance import Network
+from diffusion.guidance import Load, Network
 from diffusion.prompt import Cut
 from diffusion.types import (
     Conditioning,
     Image,
     Latent,
     ModelRecipe,
+    Prompt,
     Recipe,
     TextEncoderRecipe,
     VAERecipe,
@@ -32,33 +32,26 @@ class Family(Protocol):
 
     shared: tuple[str, ...]
 
-    def load(self, recipe: Recipe) -> nn.Module:
-        """The module of a recipe with its weights, on the CPU in float32. ValueError if the file is damaged."""
+    def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
+        """The module of a recipe with its weights, on the CPU. ValueError if the file is damaged."""
         ...
 
     def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
         """The denoising network as a callable over (x, level, inputs)."""
         ...
 
-    def unconditional(
-        self, recipe: ModelRecipe, positive: Conditioning | None, load: Callable[[Recipe], nn.Module]
-    ) -> Conditioning:
+    def unconditional(self, recipe: ModelRecipe, positive: Conditioning | None, load: Load) -> Conditioning:
         """What to feed where nothing was asked for, beside a positive or by itself.
 
         load: gives the module of a recipe, for a family that has to encode an empty text.
         """
         ...
 
-    def encode_text(
-        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
-    ) -> Conditioning:
-        """Text as conditioning. ValueError if it cannot be read, or for what the family's encoder does not have.
-
-        text_2: for the second text encoder; None is the same text. clip_skip: how many last layers to leave out.
-        """
+    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, prompt: Prompt) -> Conditioning:
+        """Text as conditioning. ValueError if it cannot be read, or for what the family's encoder does not have."""
         ...
 
-    def cut_off(self, module: nn.Module, text: str, text_2: str | None = None) -> Cut | None:
+    def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
         """What the text encoder does not read of a text that is too long for it; None if it reads all."""
         ...
 

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from torch import nn
 
 from diffusion.parameterisation import split
-from diffusion.types import Conditioning, Level, Schedule
+from diffusion.types import Conditioning, Level, Recipe, Schedule
+
+Load = Callable[[Recipe], nn.Module]
+"""Gives the module of a recipe, on the device and in the dtype of what is going on."""
 
 Inputs = Mapping[str, torch.Tensor]
 """What a network is fed beside x and the level, by name; first axis B."""

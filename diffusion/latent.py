@@ -1,6 +1,5 @@
 """The KL autoencoder of latent diffusion (Rombach et al. 2022): pictures to latents and back."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +8,6 @@ from torch import nn
 
 from diffusion.pixel import in_channels
 from diffusion.types import Image, Latent, VAERecipe
-
-
-def load_vae(folder: Path) -> nn.Module:
-    """The VAE of a folder in diffusers layout, in float32 on the CPU."""
-    from diffusers import AutoencoderKL
-
-    kind: Any = AutoencoderKL
-    vae: nn.Module = kind.from_pretrained(
-        str(folder / "vae"), torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
-    return vae
 
 
 def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

@@ -5,7 +5,6 @@ class-conditional model is a list of class names: "7" is one prompt, "0 1 2" thr
 """
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,19 @@ from safetensors.torch import load_file
 from torch import nn
 
 from diffusion.checkpoint import WEIGHTS, read_config
-from diffusion.guidance import Inputs, Network
+from diffusion.guidance import Inputs, Load, Network
 from diffusion.prompt import Cut
-from diffusion.types import Conditioning, Image, Latent, Level, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.types import (
+    Conditioning,
+    Image,
+    Latent,
+    Level,
+    ModelRecipe,
+    Prompt,
+    Recipe,
+    TextEncoderRecipe,
+    VAERecipe,
+)
 from diffusion.unet import UNet, UNetConfig
 
 GREY = (0.299, 0.587, 0.114)
@@ -30,9 +39,9 @@ class Pixel:
 
     shared: tuple[str, ...] = ()
 
-    def load(self, recipe: Recipe) -> nn.Module:
+    def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
         """The U-Net of a model folder. Text encoder and VAE hold no weights: an empty module."""
-        return load_unet(Path(recipe.source)) if isinstance(recipe, ModelRecipe) else nn.Identity()
+        return load_unet(Path(recipe.source)).to(dtype) if isinstance(recipe, ModelRecipe) else nn.Identity()
 
     def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
         """x and labels to the U-Net's output. Labels may be left out: no class."""
@@ -45,23 +54,19 @@ class Pixel:
 
         return run
 
-    def unconditional(
-        self, recipe: ModelRecipe, positive: Conditioning | None, load: Callable[[Recipe], nn.Module]
-    ) -> Conditioning:
+    def unconditional(self, recipe: ModelRecipe, positive: Conditioning | None, load: Load) -> Conditioning:
         """The label that means no class, or nothing at all where the model has no classes."""
         if not recipe.class_names:
             return Conditioning({})
         return Conditioning({"labels": torch.tensor([len(recipe.class_names)])})
 
-    def encode_text(
-        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
-    ) -> Conditioning:
+    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, prompt: Prompt) -> Conditioning:
         """{"labels": (P,) int64}, one for each class named in the text."""
-        if text_2 is not None or clip_skip:
-            raise ValueError("the text of a class-conditional model is a list of names: no text_2, no clip_skip")
-        return Conditioning({"labels": torch.tensor(labels_of(text, recipe.class_names))}, text)
+        if prompt != Prompt(prompt.text):
+            raise ValueError("the text of a class-conditional model is a list of names: it takes nothing but text")
+        return Conditioning({"labels": torch.tensor(labels_of(prompt.text, recipe.class_names))}, prompt.text)
 
-    def cut_off(self, module: nn.Module, text: str, text_2: str | None = None) -> Cut | None:
+    def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
         """Nothing: every class that a text names is read."""
         return None
 

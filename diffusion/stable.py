@@ -7,8 +7,6 @@
 Rombach et al. 2022 (Stable Diffusion); Podell et al. 2023 (SDXL).
 """
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +15,7 @@ from torch import nn
 from diffusion import latent
 from diffusion.clip import TextEncoders, load_encoders
 from diffusion.conditions import size_ids, zeroed
-from diffusion.guidance import Inputs, Network
+from diffusion.guidance import Inputs, Load, Network
 from diffusion.prompt import Cut
 from diffusion.types import (
     Conditioning,
@@ -25,10 +23,12 @@ from diffusion.types import (
     Latent,
     Level,
     ModelRecipe,
+    Prompt,
     Recipe,
     TextEncoderRecipe,
     VAERecipe,
 )
+from diffusion.weights import component
 
 
 class StableDiffusion:
@@ -36,17 +36,17 @@ class StableDiffusion:
 
     shared: tuple[str, ...] = ()
     needs: tuple[str, ...] = ("prompt_embeds",)
-    two_encoders = False
+    encoders: tuple[str, ...] = ("text_encoder",)
 
-    def load(self, recipe: Recipe) -> nn.Module:
-        """The U-Net, the text encoders with their tokenizers, or the VAE of a folder in diffusers layout."""
-        folder = Path(recipe.source)
-        try:
-            if isinstance(recipe, TextEncoderRecipe):
-                return load_encoders(folder, self.two_encoders)
-            return load_unet(folder) if isinstance(recipe, ModelRecipe) else latent.load_vae(folder)
-        except (OSError, RuntimeError, KeyError) as err:
-            raise ValueError(f"{folder}: damaged, or weights that do not fit their configuration: {err}") from err
+    def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
+        """The U-Net, the text encoders with their tokenizers, or the VAE."""
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+
+        if isinstance(recipe, TextEncoderRecipe):
+            return load_encoders(recipe, self.encoders, dtype)
+        if isinstance(recipe, ModelRecipe):
+            return component(recipe, "unet", UNet2DConditionModel, dtype)
+        return component(recipe, "vae", AutoencoderKL, dtype)
 
     def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
         """x and embeddings to the U-Net's output."""
@@ -64,32 +64,28 @@ class StableDiffusion:
 
         return run
 
-    def unconditional(
-        self, recipe: ModelRecipe, positive: Conditioning | None, load: Callable[[Recipe], nn.Module]
-    ) -> Conditioning:
+    def unconditional(self, recipe: ModelRecipe, positive: Conditioning | None, load: Load) -> Conditioning:
         """What the model's text encoder makes of an empty text, or zeros for a model that was trained so."""
         if recipe.zero_negative and positive is not None:
             return zeroed(positive)
-        encoder = TextEncoderRecipe(recipe.family, recipe.source, recipe.digest, recipe.dtype)
-        empty = self.encode_text(load(encoder), encoder, "")
+        encoder = TextEncoderRecipe(recipe.family, recipe.source, recipe.digest, recipe.dtype, variant=recipe.variant)
+        empty = self.encode_text(load(encoder), encoder, Prompt(""))
         return zeroed(empty) if recipe.zero_negative else empty
 
     @torch.no_grad()
-    def encode_text(
-        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
-    ) -> Conditioning:
-        """{"prompt_embeds": (1, 77, width)}. clip_skip: how many of the last layers to leave out."""
+    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, prompt: Prompt) -> Conditioning:
+        """{"prompt_embeds": (1, 77, width)}."""
         assert isinstance(module, TextEncoders)
-        if text_2 is not None:
+        if prompt.text_2 is not None or prompt.text_3 is not None:
             raise ValueError("this model has one text encoder: text_2 is for SDXL")
-        hidden, last = module.hidden(0, text, -(clip_skip + 1))
+        hidden, last = module.hidden(0, prompt.text, -(prompt.clip_skip + 1))
         # the encoder's own output is its last layer, normalised; one that was skipped to is not normalised yet
-        return Conditioning({"prompt_embeds": module.norm(0)(hidden) if clip_skip else last}, text)
+        return Conditioning({"prompt_embeds": module.norm(0)(hidden) if prompt.clip_skip else last}, prompt.text)
 
-    def cut_off(self, module: nn.Module, text: str, text_2: str | None = None) -> Cut | None:
+    def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
         """What goes beyond the tokens of the first encoder whose text is too long."""
         assert isinstance(module, TextEncoders)
-        texts = (text, text if text_2 is None else text_2)
+        texts = (prompt.text, prompt.text if prompt.text_2 is None else prompt.text_2)
         found = (module.cut_off(i, texts[i]) for i in range(len(module.encoders)))
         return next((cut for cut in found if cut is not None), None)
 
@@ -124,17 +120,17 @@ class StableDiffusionXL(StableDiffusion):
 
     shared: tuple[str, ...] = ("time_ids",)
     needs: tuple[str, ...] = ("prompt_embeds", "pooled")
-    two_encoders = True
+    encoders: tuple[str, ...] = ("text_encoder", "text_encoder_2")
 
     @torch.no_grad()
-    def encode_text(
-        self, module: nn.Module, recipe: TextEncoderRecipe, text: str, text_2: str | None = None, clip_skip: int = 0
-    ) -> Conditioning:
+    def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, prompt: Prompt) -> Conditioning:
         """{"prompt_embeds": (1, 77, width), "pooled": (1, D)}; text_2 goes to the second encoder."""
         assert isinstance(module, TextEncoders)
-        second = text if text_2 is None else text_2
-        one, _ = module.hidden(0, text, -(clip_skip + 2))
-        two, pooled = module.hidden(1, second, -(clip_skip + 2))
+        if prompt.text_3 is not None:
+            raise ValueError("this model has two text encoders: text_3 is for SD3")
+        text, second = prompt.text, prompt.text if prompt.text_2 is None else prompt.text_2
+        one, _ = module.hidden(0, text, -(prompt.clip_skip + 2))
+        two, pooled = module.hidden(1, second, -(prompt.clip_skip + 2))
         both = text if second == text else f"{text}\n{second}"
         return Conditioning({"prompt_embeds": torch.cat([one, two], -1), "pooled": pooled}, both)
 
@@ -146,14 +142,3 @@ class StableDiffusionXL(StableDiffusion):
             height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
             ids = size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
         return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": ids.to(dtype)}
-
-
-def load_unet(folder: Path) -> nn.Module:
-    """The U-Net of a folder in diffusers layout, in float32 on the CPU."""
-    from diffusers import UNet2DConditionModel
-
-    kind: Any = UNet2DConditionModel
-    unet: nn.Module = kind.from_pretrained(
-        str(folder / "unet"), torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
-    return unet

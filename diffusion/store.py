@@ -32,7 +32,7 @@ class Store:
         key = (recipe, str(place), str(kind))
         with self._lock:
             if key not in self._loaded:
-                module = family_of(recipe).load(recipe).requires_grad_(False).eval()
+                module = family_of(recipe).load(recipe, kind).requires_grad_(False).eval()
                 self._loaded[key] = module.to(place, kind)
             self._loaded.move_to_end(key)
             while self.bytes > self.budget and len(self._loaded) > 1:

@@ -23,6 +23,9 @@ Prediction = Literal["epsilon", "sample", "v", "flow"]
 
 State = Literal["empty", "clean", "noisy"]
 
+Weighting = Literal["none", "a1111", "comfy"]
+"""How weights in a prompt, such as (word:1.2), are read; `diffusion.prompt` says what each does."""
+
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
 
@@ -127,6 +130,22 @@ class Latent:
     mask: torch.Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a text encoder is to encode.
+
+    text_2, text_3: for the second and third encoder; None is the same text. clip_skip: how many last layers of a CLIP
+    encoder to leave out. max_tokens: how many tokens a T5 encoder reads; None is the family's own number.
+    """
+
+    text: str
+    text_2: str | None = None
+    text_3: str | None = None
+    clip_skip: int = 0
+    max_tokens: int | None = None
+    weighting: Weighting = "none"
+
+
 @dataclass(frozen=True, eq=False)
 class Conditioning:
     """What a text encoder made of P prompts: tensors by the names that the family gives them, first axis P.
@@ -148,6 +167,14 @@ class Image:
     """Pictures. pixels: float32 (B, H, W, C) in 0 … 1 with C = 1 (grey) or 3 (sRGB)."""
 
     pixels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Pictures that are part of a recipe: they compare by the digest of their pixels."""
+
+    digest: str
+    image: Image = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +213,33 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlNetRecipe:
+    """How to get a network that steers a denoiser by a picture. family: of the denoisers that it fits."""
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A ControlNet and the picture it follows.
+
+    strength: what its output is multiplied with. start, end: the part of the whole schedule, 0 … 1, in which it acts.
+    vae: what makes a latent of the picture, for the families whose ControlNets see one.
+    """
+
+    net: ControlNetRecipe
+    picture: Picture
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    vae: VAERecipe | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRecipe:
     """How to get a denoiser, without its weights.
 
@@ -197,6 +251,8 @@ class ModelRecipe:
     clip: its data lie in -1 … 1, so what it takes for x0 is clipped to that.
     zero_negative: with nothing to push away from it takes zeros, and not an empty text.
     class_names: what a class-conditional model was taught, in the order of its labels.
+    patches: what changes its weights. controls: what steers it beside the text.
+    variant: of the weight files, such as fp16; empty for the plain ones.
     """
 
     family: str
@@ -216,6 +272,8 @@ class ModelRecipe:
     zero_negative: bool = False
     class_names: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
+    controls: tuple[Control, ...] = ()
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +286,7 @@ class TextEncoderRecipe:
     dtype: str = "auto"
     class_names: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +300,10 @@ class VAERecipe:
     space: str = "pixel"
     channels: int = 3
     factor: int = 1
+    variant: str = ""
 
 
-Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe
+Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe | ControlNetRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,6 +338,9 @@ def from_json(value: Mapping[str, Any]) -> Recipe:
             fields["schedule"] = ScheduleConfig(**fields["schedule"])
         if "class_names" in fields:
             fields["class_names"] = tuple(fields["class_names"])
+        if fields.get("controls"):
+            raise ValueError("a model with ControlNets")
+        fields.pop("controls", None)
         if "patches" in fields:
             patches = [{**p, "settings": tuple((k, v) for k, v in p["settings"])} for p in fields["patches"]]
             fields["patches"] = tuple(Patch(**p) for p in patches)

@@ -148,6 +148,7 @@ register(Socket(Losses, "LOSSES", _pack_losses, _unpack_losses))
 register(Socket(types.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, resident=True))
 register(Socket(types.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, resident=True))
 register(Socket(types.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, resident=True))
+register(Socket(types.ControlNetRecipe, "CONTROLNET", resident=True))
 register(Socket(types.Latent, "LATENT", _pack_latent, _unpack_latent, numeric=True))
 register(Socket(types.Conditioning, "CONDITIONING", _pack_conditioning, _unpack_conditioning, numeric=True))
 register(_of_array(types.Image, "IMAGE", "pixels"))
@@ -161,6 +162,7 @@ register(Socket(types.Guider, "GUIDER"))
 Model = types.ModelRecipe
 TextEncoder = types.TextEncoderRecipe
 VAE = types.VAERecipe
+ControlNet = types.ControlNetRecipe
 Latent = types.Latent
 Conditioning = types.Conditioning
 Image = types.Image

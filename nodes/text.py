@@ -1,5 +1,6 @@
 """Text as conditioning."""
 
+from diffusion.types import Prompt
 from engine.context import Context
 from engine.node import Input, Node
 from engine.text import quoted
@@ -29,11 +30,12 @@ class TextEncode(Node):
 
         module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
         family = family_of(self.text_encoder)
-        cut = family.cut_off(module, self.text, self.text_2)
+        prompt = Prompt(self.text, self.text_2, clip_skip=self.clip_skip)
+        cut = family.cut_off(module, prompt)
         if cut is not None:
             what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
             ctx.warn("W-TOKENS", what, "say it in fewer words", input="text")
-        return family.encode_text(module, self.text_encoder, self.text, self.text_2, self.clip_skip)
+        return family.encode_text(module, self.text_encoder, prompt)
 
 
 class ZeroCondition(Node):

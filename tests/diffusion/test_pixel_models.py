@@ -24,6 +24,7 @@ from diffusion.types import (
     ModelRecipe,
     Noise,
     Patch,
+    Prompt,
     Sampler,
     ScheduleConfig,
     TextEncoderRecipe,
@@ -177,7 +178,7 @@ def test_an_unknown_class_is_refused(text: str, names: tuple[str, ...], message:
 def test_the_vae_is_the_identity(folder: Path) -> None:
     vae = recipes(folder)[2]
     family = family_of(vae)
-    module = family.load(vae)
+    module = family.load(vae, torch.float32)
     pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8, 1)
     latent = family.encode(module, vae, Image(pixels))
     assert (latent.space, latent.state, tuple(latent.samples.shape)) == ("pixel", "clean", (1, 1, 8, 8))
@@ -319,6 +320,6 @@ def test_devices_and_dtypes_by_name() -> None:
 def test_a_text_encoder_gives_labels(folder: Path) -> None:
     recipe = recipes(folder)[1]
     assert isinstance(recipe, TextEncoderRecipe)
-    encoded = FAMILIES["pixel"].encode_text(torch.nn.Identity(), recipe, "dog")
+    encoded = FAMILIES["pixel"].encode_text(torch.nn.Identity(), recipe, Prompt("dog"))
     assert encoded.tensors["labels"].tolist() == [1]
     assert (encoded.text, encoded.prompts) == ("dog", 1)

@@ -21,7 +21,7 @@ class GaussianFamily:
 
     shared = ()
 
-    def load(self, recipe):
+    def load(self, recipe, dtype):
         return torch.nn.Identity()
 
     def network(self, module, recipe):
