@@ -239,6 +239,11 @@ def _cache(p: argparse.ArgumentParser) -> None:
     _json(p)
 
 
+def _engine(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--stdio", action="store_true", help="commands on standard input, events on standard output")
+    p.add_argument("--lazy", action="store_true", help="load libraries when a node needs them, not at once")
+
+
 def _json(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -259,6 +264,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "new": ("new", "Make a workflow file from a shipped one", _new),
     "diff": ("diff", "Compare two workflows, down to each input; exit code 1 if they differ", _diff),
     "cache": ("cache", "Look into the cache, bound it, or check it", _cache),
+    "engine": ("engine", "Run workflows for another process, which speaks JSON lines", _engine),
     "doctor": ("doctor", "Check this installation and say what to do", _nothing),
     "errors": ("errors", "List the codes of errors and warnings", _nothing),
 }

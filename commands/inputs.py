@@ -69,11 +69,11 @@ def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
         open_paths=frozenset(reader.open_paths),
     )
     variants = list(sweep)
-    graphs = _graphs(workflow, given, products | zips, variants)
+    graphs = graphs_of(workflow, given, products | zips, variants)
     return Job(workflow, graphs, variants, settings, len(sweep.axes[-1][0][1]) if sweep.axes else 1)
 
 
-def _graphs(
+def graphs_of(
     workflow: Workflow,
     given: Mapping[str, Any],
     swept: Mapping[str, Sequence[Any]],

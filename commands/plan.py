@@ -7,7 +7,7 @@ from commands.common import known_nodes, plural, print_json, say, table
 from commands.inputs import prepare
 from engine.api import graph_id
 from engine.cache import Cache, default_root
-from engine.plan import Task, explain, make_plan
+from engine.plan import Task, explain, make_plan, task_json
 from engine.text import visible
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     run = plan.count("run")
     say(job.workflow.warnings)
     if args.json:
-        rows = [_json(task, reasons[task.places[0]]) for task in tasks]
+        rows = [task_json(task, reasons[task.places[0]]) for task in tasks]
         print_json({"run": run, "total": len(tasks), "variants": len(job.graphs), "nodes": rows})
         return 0
     for line in table([_row(task, reasons[task.places[0]], len(job.graphs)) for task in tasks]):
@@ -49,14 +49,3 @@ def _row(task: Task, reason: str, variants: int) -> tuple[str, ...]:
         name += f" [{numbers[0]}/{variants}]" if len(numbers) == 1 else f" ×{len(numbers)}"
     why = "" if reason == WORDS[task.status] else reason
     return f"{GLYPHS[task.status]} {name}", task.node.cls.__name__, WORDS[task.status], why
-
-
-def _json(task: Task, reason: str) -> dict[str, object]:
-    return {
-        "node": task.node.id,
-        "type": task.node.cls.__name__,
-        "status": task.status,
-        "why": reason,
-        "variants": sorted({variant for variant, _ in task.places}),
-        "key": task.key,
-    }

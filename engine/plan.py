@@ -255,3 +255,16 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
             found.append(f"{name} changed")
     found += [f"{name} is gone" for name in before if name not in after]
     return found
+
+
+def task_json(task: Task, why: str) -> dict[str, object]:
+    """A task as JSON: its node, what will become of it and why, and the variants and other nodes that it stands for."""
+    return {
+        "node": task.node.id,
+        "type": task.node.cls.__name__,
+        "status": task.status,
+        "why": why,
+        "variants": sorted({variant for variant, _ in task.places}),
+        "also": sorted({name for _, name in task.places} - {task.node.id}),
+        "key": task.key,
+    }
