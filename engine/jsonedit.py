@@ -1,4 +1,4 @@
-"""Changing one value in the text of a JSON file, so that everything else stays as its author wrote it."""
+"""Changing or removing one value in the text of a JSON file, so that everything else stays as its author wrote it."""
 
 import re
 
@@ -30,6 +30,28 @@ def replace_value(text: str, path: JsonPath, new_json_text: str) -> str:
         raise KeyError(path)
     key = dump_canonical(last) if isinstance(last, str) else ""
     return _add(text, at, list(inside.values()), key, new_json_text)
+
+
+def remove_value(text: str, path: JsonPath) -> str:
+    """`text` without the value at `path`, its key, and the comma and space that set it apart from the others.
+
+    `text` is one that `parse` took. Raises KeyError when there is no such value.
+    """
+    at = len(text) - len(text.lstrip(" \t\r\n"))
+    for step in path[:-1]:
+        at = members(text, at)[step].start
+    inside = members(text, at)
+    names = list(inside)
+    index = names.index(path[-1]) if path and path[-1] in inside else -1
+    if index < 0:
+        raise KeyError(path)
+    here = inside[names[index]]
+    if index:
+        return text[: inside[names[index - 1]].end] + text[here.end :]
+    if len(names) > 1:
+        return text[: here.key] + text[inside[names[1]].key :]
+    close = text.index("}" if text[at] == "{" else "]", here.end)
+    return text[: at + 1] + text[close:]
 
 
 def _add(text: str, at: int, inside: list[Member], key: str, value: str) -> str:

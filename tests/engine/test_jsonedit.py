@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import WorkflowError
-from engine.jsonedit import replace_value
+from engine.jsonedit import remove_value, replace_value
 from engine.jsontext import JsonPath, parse
 from engine.source import Source
 
@@ -90,3 +90,26 @@ def test_the_text_then_holds_the_value_and_else_what_it_held(path: JsonPath, val
     else:
         holder[path[-1]] = value
     assert parse(Source("", replace_value(FILE, path, json.dumps(value, indent=indent)))).value == expected
+
+
+REMOVED: list[tuple[str, JsonPath, str]] = [
+    ('{"a": 1}', ("a",), "{}"),
+    ('{\n  "a": 1\n}', ("a",), "{}"),
+    ('{"a": 1, "b": 2, "c": 3}', ("a",), '{"b": 2, "c": 3}'),
+    ('{"a": 1, "b": 2, "c": 3}', ("b",), '{"a": 1, "c": 3}'),
+    ('{"a": 1, "b": 2, "c": 3}', ("c",), '{"a": 1, "b": 2}'),
+    ('{\n  "a": 1,\n  "b": {"x": "},{"}\n}\n', ("b",), '{\n  "a": 1\n}\n'),
+    ('{\n  "a": 1,\n  "b": {"x": "},{"}\n}\n', ("b", "x"), '{\n  "a": 1,\n  "b": {}\n}\n'),
+    ("[1, 2, 3]", (1,), "[1, 3]"),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "expected"), REMOVED)
+def test_a_value_goes_with_its_key_and_comma(text: str, path: JsonPath, expected: str) -> None:
+    assert remove_value(text, path) == expected
+
+
+@pytest.mark.parametrize("path", [(), ("x",), ("nodes", "c"), ("l", 2), ("nodes", "a", "s", "deeper")])
+def test_what_is_not_there_cannot_be_removed(path: JsonPath) -> None:
+    with pytest.raises(KeyError):
+        remove_value(FILE, path)
