@@ -3,7 +3,7 @@
 A level mixes data and noise as x = alpha x0 + sigma eps. A *table* holds every level that a model was trained on:
 
     linear, scaled_linear, cosine    alpha = sqrt(alpha_bar), sigma = sqrt(1 - alpha_bar), alpha_bar = prod (1 - beta)
-    flow                             alpha = 1 - sigma, sigma = t / train_steps
+    flow                             alpha = 1 - sigma, sigma = t / train_steps, moved towards noise by a shift
 
 A *spacing* picks the levels to visit from it, noisy to clean, and the clean level (0, 1, 0) is added at the end.
 Tables are made in float32, since that is how the models that use them were trained.
@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +25,9 @@ import torch
 from diffusion.types import Level, Schedule, ScheduleConfig
 
 KINDS = ("linear", "scaled_linear", "cosine", "flow")
-SPACINGS = ("leading", "trailing", "linspace", "karras", "exponential", "beta")
+SPREAD = ("karras", "exponential", "beta")
+SPACINGS = ("leading", "trailing", "linspace", *SPREAD)
+Values = TypeVar("Values", torch.Tensor, np.ndarray)
 CLEAN = Level(0.0, 1.0, 0.0)
 
 
@@ -77,7 +80,9 @@ def table(config: ScheduleConfig) -> Table:
     _check(config)
     count = config.train_steps
     if config.kind == "flow":
-        sigma = shifted(torch.arange(1, count + 1, dtype=torch.float32) / count, config.shift)
+        # a shift that follows the size moves what is picked from the table, and not the table
+        shift = config.shift if config.mu is None else 1.0
+        sigma = shifted(torch.arange(1, count + 1, dtype=torch.float32) / count, shift)
         return Table("flow", sigma * count, 1 - sigma, sigma, sigma, torch.zeros(count))
     beta = betas(config)
     # alpha_bar_t = (1 - beta_1) (1 - beta_2) ... (1 - beta_t)
@@ -92,9 +97,21 @@ def table(config: ScheduleConfig) -> Table:
     return Table(config.kind, t, alpha_bar**0.5, (1 - alpha_bar) ** 0.5, noise, beta)
 
 
-def shifted(sigma: torch.Tensor, shift: float) -> torch.Tensor:
+def shifted(sigma: Values, shift: float) -> Values:
     """Flow levels moved towards noise, as large pictures need: sigma' = shift sigma / (1 + (shift - 1) sigma)."""
     return shift * sigma / (1 + (shift - 1) * sigma)
+
+
+def for_tokens(config: ScheduleConfig, tokens: int) -> ScheduleConfig:
+    """The table for a picture that the network sees as so many tokens, where the shift follows the size; else as it is.
+
+    mu runs along a line through base_shift at base_tokens and max_shift at max_tokens, and the shift is e^mu.
+    """
+    if config.base_shift is None:
+        return config
+    # mu = m tokens + b,   m = (max_shift - base_shift) / (max_tokens - base_tokens),   b = base_shift - m base_tokens
+    m = (config.max_shift - config.base_shift) / (config.max_tokens - config.base_tokens)
+    return replace(config, mu=tokens * m + (config.base_shift - m * config.base_tokens))
 
 
 def zero_terminal_snr(alpha_bar: torch.Tensor) -> torch.Tensor:
@@ -168,13 +185,11 @@ def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
     count, spacing = config.train_steps, config.spacing
     if not 1 <= steps <= count:
         raise ValueError(f"steps must lie in 1 … {count}, got {steps}")
-    if spacing in ("karras", "exponential", "beta"):
-        return [level_of(levels, s) for s in _spread(levels.noise.double().numpy(), spacing, steps)]
     if config.kind == "flow":
-        # sigma = 1, (n - 1) / n, ..., 1 / n; linspace ends on the table's least noisy level instead
-        least = {"trailing": 1 / steps, "leading": 1 / steps, "linspace": float(levels.sigma[0])}[spacing]
-        sigma = shifted(torch.linspace(1, least, steps), config.shift)
-        return [level_of(levels, float(s)) for s in sigma]
+        return [level_of(levels, float(s)) for s in _flowing(levels, config, steps)]
+    if spacing in SPREAD:
+        least, most = float(levels.noise[0]), float(levels.noise[-1])
+        return [level_of(levels, s) for s in _spread(least, most, spacing, steps)]
     if spacing == "trailing":
         # t = T - 1, T - 1 - T / n, ...: begins at pure noise
         t = np.round(np.arange(count, 0, -count / steps)) - 1
@@ -188,8 +203,27 @@ def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
     return [_at(levels, float(value)) for value in t[:steps]]
 
 
-def _spread(noise: np.ndarray, spacing: str, steps: int) -> list[float]:
-    least, most = float(noise[0]), float(noise[-1])
+def _flowing(levels: Table, config: ScheduleConfig, steps: int) -> Sequence[float]:
+    """The sigmas of a flow, noisy to clean, in the precision that diffusers takes at each place."""
+    spread = config.spacing in SPREAD
+    if (config.even if spread else config.spacing) == "linspace":
+        # from the table's last level to its first in equal steps, and these are moved once more (so is SD3 sampled)
+        t = np.linspace(
+            float(levels.sigma[-1]) * config.train_steps, float(levels.sigma[0]) * config.train_steps, steps
+        )
+        sigma = t / config.train_steps
+    else:
+        # sigma = 1, (n - 1) / n, ..., 1 / n
+        sigma = np.linspace(1, 1 / steps, steps).astype(np.float32)
+    if config.mu is None:
+        sigma = shifted(sigma, config.shift)
+    else:
+        # e^mu / (e^mu + 1 / sigma - 1), which is `shifted` with the shift e^mu
+        sigma = math.exp(config.mu) / (math.exp(config.mu) + (1 / sigma - 1))
+    return _spread(float(sigma[-1]), float(sigma[0]), config.spacing, steps) if spread else list(sigma)
+
+
+def _spread(least: float, most: float, spacing: str, steps: int) -> list[float]:
     if not math.isfinite(most):
         raise ValueError(
             f"{spacing} spacing needs a largest sigma / alpha, which a zero-SNR table has not: use trailing"
@@ -221,7 +255,9 @@ def _at(levels: Table, t: float) -> Level:
 def level_of(levels: Table, noise: float) -> Level:
     """The level at a given sigma / alpha (flow: sigma) above 0. Its t is interpolated on the scale of log noise."""
     if levels.kind == "flow":
-        return _mix("flow", noise * len(levels.t), noise)
+        # in float32, as the models that use it were told it
+        sigma = np.float32(noise)
+        return Level(float(sigma * np.float32(len(levels.t))), float(np.float32(1) - sigma), float(sigma))
     t = np.interp(math.log(noise), np.log(levels.noise.numpy()), levels.t.double().numpy())
     return _mix(levels.kind, float(t), noise)
 
@@ -247,6 +283,8 @@ def _check(config: ScheduleConfig) -> None:
         raise ValueError(f"shift must be above 0, got {config.shift:g}")
     if config.shift != 1 and config.kind != "flow":
         raise ValueError(f"shift moves flow schedules only, not {config.kind}")
+    if config.base_shift is not None and config.mu is None:
+        raise ValueError("the shift of this table follows the size of the picture: say the size first")
     if config.zero_snr and config.kind == "flow":
         raise ValueError("a flow schedule ends in pure noise already: zero_snr is for the others")
     if not 0 < config.beta_start <= config.beta_end < 1:

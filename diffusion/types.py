@@ -45,6 +45,9 @@ class ScheduleConfig:
     kind: linear, scaled_linear, cosine or flow. beta_start, beta_end: of the first two.
     steps_offset: added to every timestep of leading spacing. shift: moves a flow table towards noise.
     ends_clean: DDIM's last step goes to no noise at all, and not to the table's least.
+    even: the even spacing (trailing or linspace) that karras, exponential and beta take their ends from on a flow.
+    base_shift, max_shift: of pictures of base_tokens and max_tokens, where the shift of a flow follows the size; see
+    `diffusion.schedule.for_tokens`, which sets mu, the shift's logarithm. None for models that have one shift.
     """
 
     kind: str = "linear"
@@ -56,6 +59,12 @@ class ScheduleConfig:
     shift: float = 1.0
     zero_snr: bool = False
     ends_clean: bool = True
+    even: str = "linspace"
+    base_shift: float | None = None
+    max_shift: float = 1.15
+    base_tokens: int = 256
+    max_tokens: int = 4096
+    mu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,10 @@ class NoiseSchedule(Node):
     linear         beta runs evenly from 1e-4 to 0.02 (Ho et al. 2020)
     scaled_linear  sqrt(beta) runs evenly (Rombach et al. 2022)
     cosine         alpha_bar = cos^2 of a quarter turn (Nichol & Dhariwal 2021)
-    flow           alpha = 1 - t, sigma = t (Lipman et al. 2023)
+    flow           alpha = 1 - t, sigma = t (Lipman et al. 2023), moved towards noise (Esser et al. 2024):
+                   sigma' = shift sigma / (1 + (shift - 1) sigma)
+    Where a flow model says that its shift follows the size of the picture (Flux dev), shift = e^mu with
+    mu = base_shift + (max_shift - base_shift) (tokens - 256) / (4096 - 256), tokens = (width / 16) (height / 16).
     """
 
     version = 1
@@ -28,7 +31,15 @@ class NoiseSchedule(Node):
     steps: int = Input(50, ge=1, le=10000, about="how many steps a sampler takes")
     train_steps: int = Input(1000, ge=2, le=10000, about="levels in the table; a model brings its own")
     spacing: Spacing = Input("model", about="how the levels are chosen from the table")
-    shift: float | None = Input(None, ge=0.01, le=100.0, about="moves a flow schedule towards noise")
+    shift: float | None = Input(
+        None, ge=0.01, le=100.0, about="moves a flow schedule towards noise; default: the model's"
+    )
+    width: int | None = Input(
+        None, ge=16, le=16384, about="of the picture, for a shift that follows it; default: the model's"
+    )
+    height: int | None = Input(
+        None, ge=16, le=16384, about="of the picture, for a shift that follows it; default: the model's"
+    )
     zero_snr: bool = Input(False, about="rescale so that the first level is pure noise (Lin et al. 2023)")
     timesteps: list[float] | None = Input(None, about="the timesteps outright, falling; steps is then not used")
     sigmas: list[float] | None = Input(None, about="sigma / alpha of each level outright, falling")
@@ -45,13 +56,18 @@ class NoiseSchedule(Node):
 
     def config(self) -> ScheduleConfig:
         """The model's table, or a plain one, with what this node says in its place."""
+        from diffusion.schedule import for_tokens
+
         config = self.model.schedule if self.model else ScheduleConfig(train_steps=self.train_steps)
-        if self.kind != "model":
-            config = replace(config, kind=self.kind)
+        if self.kind not in ("model", config.kind):
+            config = replace(config, kind=self.kind, shift=1.0, base_shift=None)
         if self.spacing != "model":
             config = replace(config, spacing=self.spacing)
         if self.shift is not None:
-            config = replace(config, shift=self.shift)
+            config = replace(config, shift=self.shift, base_shift=None)
+        elif self.model:
+            width, height = self.width or self.model.width, self.height or self.model.height
+            config = for_tokens(config, (width // self.model.multiple) * (height // self.model.multiple))
         return replace(config, zero_snr=config.zero_snr or self.zero_snr)
 
 

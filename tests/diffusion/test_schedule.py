@@ -1,13 +1,14 @@
 """The tables equal diffusers' own, the spacings its schedulers', and what cannot be made is refused."""
 
 import math
+from dataclasses import replace
 
 import diffusers
 import numpy as np
 import pytest
 import torch
 
-from diffusion.schedule import CLEAN, KINDS, SPACINGS, cut, schedule, table
+from diffusion.schedule import CLEAN, KINDS, SPACINGS, cut, for_tokens, schedule, table
 from diffusion.types import Level, ScheduleConfig
 
 STABLE = {"beta_start": 0.00085, "beta_end": 0.012}
@@ -65,13 +66,36 @@ def test_m11_spacing_by_noise_equals_diffusers(spacing: str, flag: dict[str, boo
     np.testing.assert_allclose([lv.t for lv in levels[:-1]], theirs.timesteps.numpy(), atol=0.05)
 
 
-@pytest.mark.parametrize(("spacing", "given"), [("linspace", False), ("trailing", True)])
-def test_m11_flow_spacing_equals_diffusers(spacing: str, given: bool) -> None:
-    theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
-    theirs.set_timesteps(**({"sigmas": np.linspace(1, 1 / 8, 8)} if given else {"num_inference_steps": 8}))
-    levels = schedule(ScheduleConfig("flow", spacing=spacing, shift=3.0), 8).levels
-    np.testing.assert_allclose([lv.sigma for lv in levels], theirs.sigmas.numpy(), rtol=1e-5)
-    np.testing.assert_allclose([lv.t for lv in levels[:-1]], theirs.timesteps.numpy(), rtol=1e-5)
+@pytest.mark.parametrize("steps", [1, 4, 28])
+@pytest.mark.parametrize("spread", ["", "karras", "exponential", "beta"])
+@pytest.mark.parametrize("even", ["linspace", "trailing"])
+@pytest.mark.parametrize("tokens", [None, 256, 3072])
+def test_m11_flow_levels_are_those_of_diffusers_to_the_last_bit(
+    steps: int, spread: str, even: str, tokens: int | None
+) -> None:
+    # SD3's pipeline leaves the levels to its scheduler (linspace), Flux's gives it 1, (n - 1) / n, ... (trailing)
+    mu = None if tokens is None else {256: 0.5, 3072: 0.5 + 0.65 * 2816 / 3840}[tokens]
+    flags = {f"use_{spread}_sigmas": True} if spread else {}
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=mu is not None, **flags)
+    given = {"num_inference_steps": steps} if even == "linspace" else {"sigmas": np.linspace(1, 1 / steps, steps)}
+    theirs.set_timesteps(**given, mu=mu)
+    config = ScheduleConfig("flow", spacing=spread or even, even=even, shift=3.0)
+    if tokens is not None:
+        config = for_tokens(replace(config, base_shift=0.5), tokens)
+        assert config.mu == pytest.approx(mu)
+        config = replace(config, mu=mu)
+    levels = schedule(config, steps).levels
+    assert [level.sigma for level in levels] == theirs.sigmas.tolist()
+    assert [level.t for level in levels[:-1]] == theirs.timesteps.tolist()
+
+
+def test_a_shift_that_follows_the_size_needs_a_size() -> None:
+    config = ScheduleConfig("flow", base_shift=0.5)
+    with pytest.raises(ValueError, match="say the size first"):
+        schedule(config, 4)
+    small, large = (schedule(for_tokens(config, tokens), 4) for tokens in (256, 4096))
+    assert all(a.sigma < b.sigma for a, b in zip(small.levels[1:-1], large.levels[1:-1], strict=True))
+    assert for_tokens(ScheduleConfig("flow", shift=3.0), 4096) == ScheduleConfig("flow", shift=3.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
