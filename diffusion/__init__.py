@@ -29,6 +29,7 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     clip, latent      their text encoders, and their VAE
     conditions        zeros for a prompt, and sizes that SDXL is told
     folder            what a model folder in diffusers layout says of itself
+    scheduler_config  and what its noise table and sampler are
     prompt            words with weights, and tokens in chunks that an encoder can read
     template          one text that stands for many
     store             models in memory, within a budget

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusion.types import ModelRecipe, Prediction, ScheduleConfig, TextEncoderRecipe, VAERecipe
+from diffusion.scheduler_config import prediction_of, sampler_of, schedule_of
+from diffusion.types import ModelRecipe, TextEncoderRecipe, VAERecipe
 
 INDEX = "model_index.json"
 MOST_BYTES = 64 << 20
@@ -23,37 +24,39 @@ PIPELINES = {
     "StableDiffusionPipeline": "sd",
     "StableDiffusionImg2ImgPipeline": "sd",
     "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusion3Pipeline": "sd3",
+    "FluxPipeline": "flux",
 }
 """The pipelines that a model_index.json may name, and the family that serves them."""
 
 PARTS = {
     "sd": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
-}
+    "sd3": (
+        "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
+        "tokenizer", "tokenizer_2", "tokenizer_3", "scheduler",
+    ),
+    "flux": ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
+}  # fmt: skip
+
+OPTIONAL = {"sd3": ("text_encoder_3", "tokenizer_3")}
+"""What a folder may be without: SD3 also draws without its T5."""
 
 WEIGHTS = {
     "unet": "diffusion_pytorch_model.safetensors",
+    "transformer": "diffusion_pytorch_model.safetensors",
     "vae": "diffusion_pytorch_model.safetensors",
     "text_encoder": "model.safetensors",
     "text_encoder_2": "model.safetensors",
+    "text_encoder_3": "model.safetensors",
 }
 """The parts with weights, and what the file is called; larger ones lie in shards, listed in NAME.index.json."""
 
-SAMPLERS = {
-    "DDIMScheduler": ("ddim", "leading"),
-    "DDPMScheduler": ("ddpm", "leading"),
-    "DEISMultistepScheduler": ("deis", "linspace"),
-    "DPMSolverMultistepScheduler": ("dpmpp_2m", "linspace"),
-    "EulerAncestralDiscreteScheduler": ("euler_ancestral", "linspace"),
-    "EulerDiscreteScheduler": ("euler", "linspace"),
-    "HeunDiscreteScheduler": ("heun", "linspace"),
-    "LMSDiscreteScheduler": ("lms", "linspace"),
-    "PNDMScheduler": ("pndm", "leading"),
-    "UniPCMultistepScheduler": ("unipc", "linspace"),
-}
-"""Scheduler classes: our sampler, and the spacing that a file which names none means."""
+NETWORKS = {"sd": "unet", "sdxl": "unet", "sd3": "transformer", "flux": "transformer"}
+"""The part that denoises."""
 
-PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "sample": "sample", "v_prediction": "v"}
+SIDES = {"sd": 64, "sdxl": 128, "sd3": 128, "flux": 128}
+"""Sides of the latents that a family was made for, where its configuration does not say."""
 
 
 class PickleError(ValueError):
@@ -84,6 +87,8 @@ def read(path: Path) -> Folder:
     family = PIPELINES[pipeline]
     configs, files = {}, [path / INDEX]
     for part in PARTS[family]:
+        if part in OPTIONAL.get(family, ()) and not (path / part).is_dir():
+            continue
         if part in WEIGHTS:
             config, weights = path / part / "config.json", _weights(path / part, WEIGHTS[part])
             configs[part] = _json(config)
@@ -95,24 +100,25 @@ def read(path: Path) -> Folder:
         else:
             if not (path / part / "tokenizer_config.json").is_file():
                 raise FileNotFoundError(f"{path / part / 'tokenizer_config.json'} is missing")
-            files += sorted(file for file in (path / part).iterdir() if file.suffix in (".json", ".txt"))
+            files += sorted(file for file in (path / part).iterdir() if file.suffix in (".json", ".txt", ".model"))
     return Folder(path, family, index, configs, tuple(files))
 
 
 def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
     """The three recipes of a folder. Errors as in `read`, and ValueError for a network that its family does not run."""
     folder = read(path)
-    unet, vae, scheduler = (folder.configs[part] for part in ("unet", "vae", "scheduler"))
-    _check_unet(folder)
+    network, vae, scheduler = (folder.configs[part] for part in (NETWORKS[folder.family], "vae", "scheduler"))
+    patch = _check_unet(folder) if NETWORKS[folder.family] == "unet" else _check_transformer(folder)
     try:
         factor = 2 ** (len(vae["block_out_channels"]) - 1)
         channels = int(vae["latent_channels"])
-        side = unet.get("sample_size") or {"sd": 64, "sdxl": 128}[folder.family]
+        side = network.get("sample_size") or SIDES[folder.family]
         height, width = (int(side), int(side)) if isinstance(side, int) else map(int, side)
-        prediction = PREDICTIONS[scheduler.get("prediction_type", "epsilon")]
-        sampler, _ = SAMPLERS[str(scheduler["_class_name"])]
+        prediction, sampler = prediction_of(scheduler), sampler_of(scheduler)
         clip = sampler in ("ddim", "ddpm") and bool(scheduler.get("clip_sample", True))
-        schedule = schedule_of(scheduler)
+        schedule = schedule_of(scheduler, "trailing" if folder.family == "flux" else "linspace")
+        if (prediction == "flow") != (NETWORKS[folder.family] == "transformer"):
+            raise ValueError(f"{scheduler['_class_name']} with {folder.family}")
     except (KeyError, TypeError, ValueError) as err:
         raise ValueError(f"{path}: a configuration that weft does not know: {type(err).__name__} {err}") from err
     source, digest = str(path), _identity(folder)
@@ -127,7 +133,7 @@ def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
         factor=factor,
         height=height * factor,
         width=width * factor,
-        multiple=factor,
+        multiple=factor * patch,
         sampler=sampler,
         clip=clip,
         zero_negative=bool(folder.index.get("force_zeros_for_empty_prompt", folder.family == "sdxl")),
@@ -139,31 +145,8 @@ def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
     )
 
 
-def schedule_of(scheduler: Mapping[str, Any]) -> ScheduleConfig:
-    """The noise table of a scheduler_config.json. KeyError or ValueError for what weft does not know.
-
-    What the file does not say is what the class that it names takes.
-    """
-    name = str(scheduler["_class_name"])
-    kinds = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
-    if scheduler.get("trained_betas") is not None:
-        raise ValueError("trained_betas, a table of its own")
-    spacing = str(scheduler.get("timestep_spacing", SAMPLERS[name][1]))
-    for flag in ("karras", "exponential", "beta"):
-        spacing = flag if scheduler.get(f"use_{flag}_sigmas") else spacing
-    return ScheduleConfig(
-        kind=kinds[scheduler.get("beta_schedule", "linear")],
-        train_steps=int(scheduler.get("num_train_timesteps", 1000)),
-        beta_start=float(scheduler.get("beta_start", 1e-4)),
-        beta_end=float(scheduler.get("beta_end", 0.02)),
-        spacing=spacing,
-        steps_offset=int(scheduler.get("steps_offset", 0)),
-        zero_snr=bool(scheduler.get("rescale_betas_zero_snr", False)),
-        ends_clean=bool(scheduler.get("set_alpha_to_one", name != "PNDMScheduler")),
-    )
-
-
-def _check_unet(folder: Folder) -> None:
+def _check_unet(folder: Folder) -> int:
+    """ValueError for a U-Net that is fed otherwise than its family. The side of its patches: it has none, so 1."""
     unet, channels = folder.configs["unet"], folder.configs["vae"].get("latent_channels", 4)
     where = folder.path / "unet" / "config.json"
     if unet.get("in_channels", 4) != channels:
@@ -173,6 +156,21 @@ def _check_unet(folder: Folder) -> None:
     wanted = "text_time" if folder.family == "sdxl" else None
     if unet.get("addition_embed_type") != wanted or unet.get("class_embed_type") is not None:
         raise ValueError(f"{where}: the U-Net is fed otherwise (addition_embed_type, class_embed_type) than known ones")
+    return 1
+
+
+def _check_transformer(folder: Folder) -> int:
+    """ValueError for a transformer that is fed otherwise than its family. The side of the patches it cuts latents into.
+
+    SD3 cuts them itself; Flux is given patches of 2 x 2, four times as many channels.
+    """
+    transformer, channels = folder.configs["transformer"], folder.configs["vae"].get("latent_channels", 4)
+    patch = 2 if folder.family == "flux" else transformer.get("patch_size", 2)
+    wanted = channels * patch**2 if folder.family == "flux" else channels
+    if transformer.get("in_channels", wanted) != wanted:
+        where = folder.path / "transformer" / "config.json"
+        raise ValueError(f"{where}: the transformer takes {transformer['in_channels']} channels; known: {wanted}")
+    return int(patch)
 
 
 def _weights(folder: Path, name: str) -> list[Path]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from diffusion.folder import PickleError, read, recipes, schedule_of
+from diffusion.folder import PickleError, read, recipes
+from diffusion.scheduler_config import schedule_of
 from diffusion.types import ScheduleConfig, from_json, to_json
 
 
@@ -72,6 +73,14 @@ def test_recipes_go_through_json_and_change_with_the_files(folder):
             {"_class_name": "DDPMScheduler", "beta_schedule": "squaredcos_cap_v2", "steps_offset": 1},
             ScheduleConfig(kind="cosine", spacing="leading", steps_offset=1),
         ),
+        (
+            {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0, "use_beta_sigmas": True},
+            ScheduleConfig("flow", spacing="beta", shift=3.0),
+        ),
+        (
+            {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0, "use_dynamic_shifting": True},
+            ScheduleConfig("flow", spacing="linspace", base_shift=0.5),
+        ),
     ],
 )
 def test_a_scheduler_config_is_read_with_the_defaults_of_its_class(config, expected):
@@ -81,13 +90,14 @@ def test_a_scheduler_config_is_read_with_the_defaults_of_its_class(config, expec
 @pytest.mark.parametrize(
     ("file", "values", "message"),
     [
-        ("model_index.json", {"_class_name": "FluxPipeline"}, "unknown pipeline FluxPipeline; known: StableDiff"),
+        ("model_index.json", {"_class_name": "KolorsPipeline"}, "unknown pipeline KolorsPipeline; known: StableDiff"),
         ("unet/config.json", {"in_channels": 9}, "takes 9 channels; known: 4"),
         ("unet/config.json", {"time_cond_proj_dim": 8}, "time_cond_proj_dim"),
         ("unet/config.json", {"addition_embed_type": "text_time"}, "fed otherwise"),
         ("scheduler/scheduler_config.json", {"_class_name": "Odd"}, "KeyError 'Odd'"),
         ("scheduler/scheduler_config.json", {"trained_betas": [0.1]}, "trained_betas"),
         ("scheduler/scheduler_config.json", {"prediction_type": "odd"}, "KeyError 'odd'"),
+        ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "Scheduler with sd"),
         ("vae/config.json", {"block_out_channels": None}, "does not know"),
     ],
 )
@@ -136,7 +146,7 @@ def test_a_source_reports_each_as_its_own_problem(folder):
         return found.value.problems[0].code, found.value.problems[0].exit_code
 
     assert model_files(str(folder), folder, []) == list(read(folder).files)
-    change(folder / "model_index.json", _class_name="FluxPipeline")
+    change(folder / "model_index.json", _class_name="KolorsPipeline")
     assert code() == ("E-ARCH", 2)
     change(folder / "model_index.json", _class_name="StableDiffusionPipeline")
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
