@@ -36,6 +36,11 @@ class Pace:
         each = statistics.median(self._each) if self._each else 0.0
         return 1 / each if each > 0 else 0.0
 
+    @property
+    def sure(self) -> bool:
+        """Whether enough steps were seen to trust it."""
+        return len(self._each) >= SURE
+
     def left(self, now: float) -> float:
         """Seconds until the last step; 0 while it is not known."""
         if not self.rate:
@@ -50,5 +55,5 @@ class Pace:
         speed = f"{rate:.1f} it/s" if rate >= 1 else f"{seconds(1 / rate)}/it"
         if self._step >= self._total:
             return speed
-        about = "" if len(self._each) >= SURE else "≈ "
+        about = "" if self.sure else "≈ "
         return f"{speed}, {about}{seconds(self.left(now))} left"
