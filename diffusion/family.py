@@ -52,7 +52,7 @@ class Family(Protocol):
         ...
 
     def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
-        """What the text encoder does not read of a text that is too long for it; None if it reads all."""
+        """How many tokens the text is, and what the encoder does not read of it; None where a text has no tokens."""
         ...
 
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

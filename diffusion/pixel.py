@@ -67,7 +67,7 @@ class Pixel:
         return Conditioning({"labels": torch.tensor(labels_of(prompt.text, recipe.class_names))}, prompt.text)
 
     def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
-        """Nothing: every class that a text names is read."""
+        """None: every class that a text names is read."""
         return None
 
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

@@ -16,16 +16,17 @@ with a word that should count for more, was settled by two programs, in two ways
     BREAK          begins a new chunk                       as written
     full chunk     goes back to a comma, up to 20 tokens    keeps words of under 8 tokens whole
 
-The weights are applied to what the encoder makes of the tokens, not here.
+The weights are applied to what the encoder makes of the tokens (`diffusion.clip.weighted`), not here.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Weighting = Literal["none", "a1111", "comfy"]
+from diffusion.types import Weighting
+
 Tokenize = Callable[[str], Sequence[int]]
 """Text to token ids, without begin and end marks, and never cut."""
 
@@ -72,11 +73,13 @@ class Chunk(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A prompt too long: its tokens, how many of them are cut, and the text from the first word that is not whole."""
+    """How much of a prompt is read: its tokens, how many of them are cut, and the text from the first word that is not
+    whole ("" if nothing is cut). chunks: how many the tokens are read in."""
 
     total: int
-    cut: int
-    rest: str
+    cut: int = 0
+    rest: str = ""
+    chunks: int = 1
 
 
 def parse(text: str, weighting: Weighting = "none") -> list[Span]:
@@ -263,11 +266,11 @@ def _fill_comfy(spans: Sequence[Span], tokenize: Tokenize, room: int) -> list[To
     return found
 
 
-def find_cut(text: str, tokenize: Tokenize, limit: int) -> Cut | None:
-    """What is lost of a text of which an encoder reads `limit` tokens, marks not counted; None if nothing is."""
+def find_cut(text: str, tokenize: Tokenize, limit: int) -> Cut:
+    """What is lost of a text of which an encoder reads `limit` tokens, marks not counted."""
     total = len(tokenize(text))
     if total <= limit:
-        return None
+        return Cut(total)
     words = list(re.finditer(r"\S+", text))
     low, high = 0, len(words) - 1
     while low < high:

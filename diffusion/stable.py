@@ -1,6 +1,6 @@
 """Stable Diffusion 1.x and 2.x, and SDXL: U-Nets on the latents of a VAE, told what to draw by CLIP.
 
-    family   prompt_embeds (P, 77, width)                        beside it
+    family   prompt_embeds (P, 77 n, width), n chunks            beside it
     sd       last layer of one encoder, normalised
     sdxl     last but one layer of two encoders, side by side    pooled (P, D); time_ids (P, 6): sizes in pixels
 
@@ -74,20 +74,20 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, prompt: Prompt) -> Conditioning:
-        """{"prompt_embeds": (1, 77, width)}."""
+        """{"prompt_embeds": (1, 77 n, width)} of a text in n chunks."""
         assert isinstance(module, TextEncoders)
         if prompt.text_2 is not None or prompt.text_3 is not None:
-            raise ValueError("this model has one text encoder: text_2 is for SDXL")
-        hidden, last = module.hidden(0, prompt.text, -(prompt.clip_skip + 1))
-        # the encoder's own output is its last layer, normalised; one that was skipped to is not normalised yet
-        return Conditioning({"prompt_embeds": module.norm(0)(hidden) if prompt.clip_skip else last}, prompt.text)
+            raise ValueError("this model has one text encoder: text_2 and text_3 are for models with several")
+        _check_no_t5(prompt)
+        (chunks,) = module.read([prompt.text], prompt.weighting)
+        embeds, _ = module.encode(0, chunks, -(prompt.clip_skip + 1), prompt.weighting, norm=True)
+        return Conditioning({"prompt_embeds": embeds}, prompt.text)
 
     def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
-        """What goes beyond the tokens of the first encoder whose text is too long."""
+        """Of the encoder that loses most of its text."""
         assert isinstance(module, TextEncoders)
         texts = (prompt.text, prompt.text if prompt.text_2 is None else prompt.text_2)
-        found = (module.cut_off(i, texts[i]) for i in range(len(module.encoders)))
-        return next((cut for cut in found if cut is not None), None)
+        return module.cut_off(texts[: len(module.encoders)], prompt.weighting)
 
     @torch.no_grad()
     def encode(self, module: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
@@ -124,15 +124,16 @@ class StableDiffusionXL(StableDiffusion):
 
     @torch.no_grad()
     def encode_text(self, module: nn.Module, recipe: TextEncoderRecipe, prompt: Prompt) -> Conditioning:
-        """{"prompt_embeds": (1, 77, width), "pooled": (1, D)}; text_2 goes to the second encoder."""
+        """{"prompt_embeds": (1, 77 n, width), "pooled": (1, D)}; text_2 goes to the second encoder."""
         assert isinstance(module, TextEncoders)
         if prompt.text_3 is not None:
             raise ValueError("this model has two text encoders: text_3 is for SD3")
+        _check_no_t5(prompt)
         text, second = prompt.text, prompt.text if prompt.text_2 is None else prompt.text_2
-        one, _ = module.hidden(0, text, -(prompt.clip_skip + 2))
-        two, pooled = module.hidden(1, second, -(prompt.clip_skip + 2))
+        chunks = module.read([text, second], prompt.weighting)
+        one, two = (module.encode(i, chunks[i], -(prompt.clip_skip + 2), prompt.weighting) for i in (0, 1))
         both = text if second == text else f"{text}\n{second}"
-        return Conditioning({"prompt_embeds": torch.cat([one, two], -1), "pooled": pooled}, both)
+        return Conditioning({"prompt_embeds": torch.cat([one[0], two[0]], -1), "pooled": two[1]}, both)
 
     def _added(
         self, x: torch.Tensor, recipe: ModelRecipe, inputs: Inputs, dtype: torch.dtype
@@ -142,3 +143,8 @@ class StableDiffusionXL(StableDiffusion):
             height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
             ids = size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
         return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": ids.to(dtype)}
+
+
+def _check_no_t5(prompt: Prompt) -> None:
+    if prompt.max_tokens is not None:
+        raise ValueError("max_tokens is for T5, which this model does not have")

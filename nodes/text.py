@@ -1,6 +1,6 @@
 """Text as conditioning."""
 
-from diffusion.types import Prompt
+from diffusion.types import Prompt, Weighting
 from engine.context import Context
 from engine.node import Input, Node
 from engine.text import quoted
@@ -12,7 +12,11 @@ class TextEncode(Node):
     """c = encoder(text): what a denoiser is told to draw.
 
     Stable Diffusion reads the last layer of a CLIP text encoder, SDXL the last but one of two; clip_skip leaves out
-    that many more. What goes beyond the encoder's 77 tokens is cut off, and a W-TOKENS says what.
+    that many more. weighting says how (word:1.2) is read, with z what the encoder makes of a token and w its weight:
+    none   as written; what goes beyond the encoder's 77 tokens is cut off, and a W-TOKENS says what
+    a1111  z' = w z, then scaled back to the mean of z, as in stable-diffusion-webui
+    comfy  z' = z_empty + w (z - z_empty), as in ComfyUI
+    The last two read a text of any length, 75 tokens at a time.
 
     For a class-conditional model the text names classes: "7", or several, "0 1 2", which then share the batch in turn
     (the first n pictures are 0, the next n are 1, …). Empty text is "no class", what guidance pushes away from.
@@ -21,8 +25,11 @@ class TextEncode(Node):
     version = 1
     text_encoder: TextEncoder
     text: str = Input(about="the prompt; for a class-conditional model the names of classes")
-    text_2: str | None = Input(None, about="the prompt for the second encoder of SDXL; default: the same")
-    clip_skip: int = Input(0, ge=0, le=64, about="how many of the encoder's last layers to leave out")
+    text_2: str | None = Input(None, about="the prompt for the second encoder; default: the same")
+    text_3: str | None = Input(None, about="the prompt for the third encoder; default: the same")
+    clip_skip: int = Input(0, ge=0, le=64, about="how many of a CLIP encoder's last layers to leave out")
+    max_tokens: int | None = Input(None, ge=2, le=4096, about="tokens that T5 reads; default: what the model takes")
+    weighting: Weighting = Input("none", about="how weights in the text are read")
 
     def run(self, ctx: Context) -> Conditioning:
         from diffusion.family import family_of
@@ -30,11 +37,13 @@ class TextEncode(Node):
 
         module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
         family = family_of(self.text_encoder)
-        prompt = Prompt(self.text, self.text_2, clip_skip=self.clip_skip)
+        prompt = Prompt(self.text, self.text_2, self.text_3, self.clip_skip, self.max_tokens, self.weighting)
         cut = family.cut_off(module, prompt)
         if cut is not None:
-            what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
-            ctx.warn("W-TOKENS", what, "say it in fewer words", input="text")
+            ctx.say(f"{cut.total} tokens" + (f" in {cut.chunks} chunks" if cut.chunks > 1 else ""))
+            if cut.cut:
+                what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
+                ctx.warn("W-TOKENS", what, "say it in fewer words, or set weighting", input="text")
         return family.encode_text(module, self.text_encoder, prompt)
 
 
