@@ -1,0 +1,120 @@
+"""Every action of every screen. The order within a screen is that of the footer: what matters most comes first."""
+
+from tui.keys import Action
+
+_ = Action
+
+EVERYWHERE = (
+    _("app.palette", "ctrl+p", "palette", "everything that can be done, by name"),
+    _("app.keys", "question_mark", "Keys", "the keys that are live now"),
+    _("app.quit", "ctrl+q", "", "leave weft"),
+)
+BACK = _("screen.back", "escape", "Back", "to where you came from")
+
+MAIN = (
+    _("run.queue", "f5,ctrl+j", "Run", "queue a run of the whole workflow", ("file",)),
+    _("run.stop", "x", "Stop", "stop after this step", ("running",)),
+    _("view.cycle", "v", "View", "rails, canvas, JSON", ("file",)),
+    _("edit.value", "enter", "Edit", "edit the selected value; from the graph: go to the node's values", ("file",)),
+    _("seed.random", "s", "Seed", "a new random seed", ("seed",)),
+    _("compare.open", "c", "Compare", "a grid of pictures over the values of one or two params", ("file",)),
+    _("screen.history", "H", "History", "runs that were"),
+    _("find.open", "slash", "Find", "find a node, type, input or value", ("file",)),
+    _("find.next", "n", "", "the next one found", ("found",)),
+    _("find.previous", "N", "", "the one found before", ("found",)),
+    _("run.here", "r", "To here", "run up to the selected node", ("file", "node")),
+    _("run.kill", "X", "Kill", "kill the engine and start another", ("engine",)),
+    _("move.up", "up,k", "", "the node or value above"),
+    _("move.down", "down,j", "", "the node or value below"),
+    _("move.left", "left,h", "", "along a link to what feeds the node", ("pane:graph", "file")),
+    _("move.right", "right,l", "", "along a link to what the node feeds", ("pane:graph", "file")),
+    _("move.first", "home", "", "the first", ("file",)),
+    _("move.last", "end", "", "the last", ("file",)),
+    _("move.page_up", "pageup", "", "a page up", ("file",)),
+    _("move.page_down", "pagedown", "", "a page down", ("file",)),
+    _("view.fit", "full_stop", "", "bring the selected node into view", ("file", "node")),
+    _("edit.down", "minus", "", "nudge the value down", ("number",)),
+    _("edit.up", "plus,equals_sign", "", "nudge the value up", ("number",)),
+    _("edit.toggle", "space", "", "the next choice; yes or no", ("number",)),
+    _("edit.reset", "backspace", "", "back to the default", ("pane:params", "file")),
+    _("seed.mode", "S", "", "seed fixed, counting up, or random at each run", ("seed",)),
+    _("edit.undo", "u,ctrl+z", "Undo", "undo the last change", ("undo",)),
+    _("edit.redo", "U,ctrl+y", "Redo", "redo what was undone", ("redo",)),
+    _("node.add", "a", "Add", "add a node", ("file",)),
+    _("node.bypass", "b", "", "bypass the node: it hands on what it got", ("file", "node")),
+    _("node.mute", "d", "", "mute the node and what needs it", ("file", "node")),
+    _("node.delete", "delete", "", "delete the node and the links to it", ("pane:graph", "file", "node")),
+    _("node.wire", "w", "Wire", "choose what feeds the selected input", ("pane:params", "file", "link")),
+    _("file.edit", "e", "Editor", "open the file in $EDITOR at this node", ("file",)),
+    _("copy.menu", "y", "Copy", "copy the command, seed, prompt, node or path", ("file",)),
+    _("image.open", "p", "Picture", "the picture full screen, with what it was made from", ("image",)),
+    _("image.viewer", "o", "", "the picture in the system's viewer", ("image",)),
+    _("pane.graph", "1", "", "the graph"),
+    _("pane.params", "2", "", "the values of the selected node"),
+    _("pane.preview", "3", "", "the preview"),
+    _("pane.outputs", "4", "", "what runs have saved"),
+    _("pane.next", "tab", "", "the next pane"),
+    _("pane.previous", "shift+tab", "", "the pane before"),
+    _("jump.mode", "ctrl+o", "", "jump: every place gets a letter", ("file",)),
+    _("screen.queue", "Q", "", "runs that wait"),
+    _("screen.nodes", "L", "", "the library of nodes"),
+    _("screen.start", "W", "", "workflows: recent ones, and those that ship"),
+    _("screen.models", "M", "", "models: found and missing"),
+    _("screen.diff", "D", "", "what changed against the file, or against a run", ("file",)),
+    _("screen.log", "g", "", "what the engine said"),
+    _("screen.settings", "comma", "", "settings"),
+    _("file.save", "ctrl+s", "", "save", ("file",)),
+    _("file.save_as", "ctrl+shift+s,f2", "", "save under another name", ("file",)),
+    _("file.reload", "ctrl+r", "", "read the file again", ("file",)),
+)
+
+START = (
+    _("start.open", "enter", "Open", "open the selected workflow", ("items",)),
+    _("start.path", "slash", "Path", "open a file by its path"),
+    _("screen.history", "H", "History", "runs that were"),
+    _("screen.nodes", "L", "Nodes", "the library of nodes"),
+    _("screen.settings", "comma", "Settings", "settings"),
+    BACK,
+)
+
+QUEUE = (
+    _("queue.earlier", "K,shift+up", "Earlier", "move the run up", ("items",)),
+    _("queue.later", "J,shift+down", "Later", "move the run down", ("items",)),
+    _("queue.remove", "delete,d", "Remove", "take the run out", ("items",)),
+    _("queue.clear", "C", "Clear", "take all runs out that wait", ("items",)),
+    _("queue.pause", "space", "Pause", "begin nothing new, or go on"),
+    _("run.stop", "x", "Stop", "stop the run that goes on", ("running",)),
+    BACK,
+)
+
+LOG = (
+    _("log.copy", "y", "Copy", "copy everything"),
+    _("log.bottom", "end", "Latest", "to the latest line"),
+    BACK,
+)
+
+IMAGE = (
+    _("image.next", "right,l,n", "Next", "the next picture"),
+    _("image.previous", "left,h,N", "Previous", "the picture before"),
+    _("image.viewer", "o", "Viewer", "the picture in the system's viewer", ("image",)),
+    _("image.copy", "y", "Copy path", "copy the path of the file", ("image",)),
+    BACK,
+)
+
+SETTINGS = (
+    _("settings.change", "enter,space", "Change", "the next value of the selected setting", ("items",)),
+    BACK,
+)
+
+KEYS = (BACK,)
+
+TABLES: dict[str, tuple[Action, ...]] = {
+    "main": (*MAIN, *EVERYWHERE),
+    "start": (*START, *EVERYWHERE),
+    "queue": (*QUEUE, *EVERYWHERE),
+    "log": (*LOG, *EVERYWHERE),
+    "image": (*IMAGE, *EVERYWHERE),
+    "settings": (*SETTINGS, *EVERYWHERE),
+    "keys": (*KEYS, *EVERYWHERE),
+}
+"""The actions by screen."""
