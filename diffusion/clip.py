@@ -30,7 +30,9 @@ def weighted(
     if weighting == "a1111":
         changed = w * z
         return changed * (z.mean(dim=(1, 2), keepdim=True) / changed.mean(dim=(1, 2), keepdim=True))
-    return z if empty is None else torch.where(w == 1, z, empty + w * (z - empty))
+    if empty is None or bool((w == 1).all()):
+        return z
+    return torch.where(w == 1, z, empty + w * (z - empty))
 
 
 class TextEncoders(nn.Module):

@@ -11,7 +11,7 @@ P prompts serve a batch of B = P n latents, prompt after prompt: prompt 0 n time
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -156,19 +156,58 @@ class Prompt:
 
 
 @dataclass(frozen=True, eq=False)
+class Scope:
+    """Where, when and how much a conditioning counts beside others.
+
+    area: x, y, width and height of the only place where it counts, in pixels or (unit) as fractions of the picture.
+    mask: float32 (N, H, W) of any size, how much it counts at each place. crop: the network sees only what the mask
+    leaves. strength: what that is multiplied with. start, end: the part of the whole schedule, 0 … 1, in which it
+    counts.
+    """
+
+    area: tuple[float, float, float, float] | None = None
+    unit: Literal["pixels", "fractions"] = "pixels"
+    mask: np.ndarray | None = None
+    crop: bool = False
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    @property
+    def limited(self) -> bool:
+        """False if it counts everywhere, at every level, by 1."""
+        whole = self.area is None and self.mask is None
+        return not whole or (self.strength, self.start, self.end) != (1.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
 class Conditioning:
     """What a text encoder made of P prompts: tensors by the names that the family gives them, first axis P.
 
     A class-conditional pixel model has "labels": (P,) int64, where the number of classes itself means no class.
+    others: further conditionings for the same pictures, with no others of their own; what a network says under each
+    of them is mixed, where and when and as much as the scope of each says (`diffusion.guidance.Sides`).
     """
 
     tensors: Mapping[str, torch.Tensor]
     text: str = ""
+    scope: Scope = Scope()
+    others: tuple[Conditioning, ...] = ()
 
     @property
     def prompts(self) -> int:
         """P, the number of prompts; 1 where nothing is fed."""
         return next((int(tensor.shape[0]) for tensor in self.tensors.values()), 1)
+
+    @property
+    def parts(self) -> tuple[Conditioning, ...]:
+        """Itself without the others, and the others."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing to mix: no others, and no limit to where or when it counts."""
+        return not self.others and not self.scope.limited
 
 
 @dataclass(frozen=True, eq=False)
