@@ -35,6 +35,7 @@ class StableDiffusion:
     """The adapter of 1.x and 2.x; see `diffusion.family.Family` for what each method does."""
 
     shared: tuple[str, ...] = ()
+    pushes_from_empty = True
     needs: tuple[str, ...] = ("prompt_embeds",)
     encoders: tuple[str, ...] = ("text_encoder",)
 
@@ -77,7 +78,7 @@ class StableDiffusion:
         """{"prompt_embeds": (1, 77 n, width)} of a text in n chunks."""
         assert isinstance(module, TextEncoders)
         if prompt.text_2 is not None or prompt.text_3 is not None:
-            raise ValueError("this model has one text encoder: text_2 and text_3 are for models with several")
+            raise ValueError("this model has one text encoder: text_2 is for SDXL")
         _check_no_t5(prompt)
         (chunks,) = module.read([prompt.text], prompt.weighting)
         embeds, _ = module.encode(0, chunks, -(prompt.clip_skip + 1), prompt.weighting, norm=True)
