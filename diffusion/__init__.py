@@ -27,6 +27,9 @@ picture and what was noise. Sampling starts at noise and walks back, a little le
     family, pixel     what each kind of model is fed; for pixel-space models, and what their text means
     stable            for Stable Diffusion 1.x, 2.x and SDXL
     clip, latent      their text encoders, and their VAE
+    flowing           what SD3 and Flux have in common
+    sd3, flux         for Stable Diffusion 3 and 3.5, and for Flux.1 schnell and dev
+    t5                the text encoder that both have beside CLIP
     conditions        zeros for a prompt, and sizes that SDXL is told
     folder            what a model folder in diffusers layout says of itself
     scheduler_config  and what its noise table and sampler are

@@ -118,3 +118,9 @@ def sized(conditioning: Conditioning, ids: torch.Tensor) -> Conditioning:
         return replace(part, tensors={**part.tensors, "time_ids": ids.repeat(part.prompts, 1)})
 
     return each(conditioning, told)
+
+
+def told_scale(conditioning: Conditioning, scale: float) -> Conditioning:
+    """The conditioning with a guidance scale for each of its prompts, for networks that take one as an input."""
+    scales = torch.full((conditioning.prompts,), float(scale))
+    return replace(conditioning, tensors={**conditioning.tensors, "guidance": scales})

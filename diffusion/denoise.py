@@ -8,6 +8,7 @@ from torch import nn
 
 from diffusion.family import Family, family_of
 from diffusion.guidance import Guidance, Inputs, outside, rows
+from diffusion.kinds import kind_of
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
 from diffusion.store import STORE, pick_device
@@ -40,6 +41,8 @@ def denoise(
     guider, latent = jobs[0].guider, jobs[0].latent
     model = guider.model
     _check(jobs, schedule)
+    kind = own(sampler, model)
+    kind_of(kind, schedule)
     family, place = family_of(model), pick_device(device)
     network = family.network(STORE.load(model, device, dtype), model)
 
@@ -50,7 +53,7 @@ def denoise(
         return STORE.load(recipe, device, dtype)
 
     positives, negatives = zip(*(_inputs(job.guider, family, batch, load) for job in jobs), strict=True)
-    guided = any(job.guider.positive is not None and job.guider.scale != 1 for job in jobs)
+    guided = any(_guided(job.guider, family) for job in jobs)
     guidance = Guidance(
         network,
         model.prediction,
@@ -66,7 +69,6 @@ def denoise(
         samples=torch.cat([job.latent.samples for job in jobs]).to(place),
         mask=None if latent.mask is None else torch.cat([_mask(job.latent) for job in jobs]).to(place),
     )
-    kind = own(sampler, model)
     walked = to_the_table(schedule, kind, model)
     done = sample(guidance, walked, kind, [job.noise for job in jobs], whole, on_step)
     if schedule.ends_clean:
@@ -90,11 +92,16 @@ def _inputs(guider: Guider, family: Family, batch: int, load: Callable[[Recipe],
     """Positive and negative inputs of B rows; what is not given is the family's unconditional."""
     given = guider.positive or family.unconditional(guider.model, None, load)
     positive = rows(given, batch)
-    if guider.positive is None or guider.scale == 1:
+    if not _guided(guider, family):
         return positive, positive
     negative = rows(guider.negative or family.unconditional(guider.model, given, load), batch)
     shared = {name: positive[name] for name in family.shared if name in positive}
     return positive, {**shared, **negative}
+
+
+def _guided(guider: Guider, family: Family) -> bool:
+    away = guider.negative is not None or family.pushes_from_empty
+    return guider.positive is not None and guider.scale != 1 and away
 
 
 def _joined(inputs: Sequence[Inputs], place: torch.device) -> Inputs:

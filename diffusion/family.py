@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from diffusion import pixel, stable
+from diffusion import flux, pixel, sd3, stable
 from diffusion.guidance import Load, Network
 from diffusion.prompt import Cut
 from diffusion.types import (
@@ -28,9 +28,11 @@ class Family(Protocol):
     """An adapter for one architecture. `module` is always what its own `load` gave.
 
     shared: names of inputs that a negative takes from the positive where it has none of its own.
+    pushes_from_empty: where no negative is given, guidance pushes away from `unconditional`; else it does nothing then.
     """
 
     shared: tuple[str, ...]
+    pushes_from_empty: bool
 
     def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
         """The module of a recipe with its weights, on the CPU. ValueError if the file is damaged."""
@@ -68,6 +70,8 @@ FAMILIES: dict[str, Family] = {
     "pixel": pixel.Pixel(),
     "sd": stable.StableDiffusion(),
     "sdxl": stable.StableDiffusionXL(),
+    "sd3": sd3.StableDiffusion3(),
+    "flux": flux.Flux(),
 }
 
 

@@ -11,7 +11,10 @@ from diffusion.types import Image, Latent, VAERecipe
 
 
 def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
-    """z = scaling_factor (mean of q(z | 2 p - 1)). ValueError for sides that are no multiple of the VAE's factor."""
+    """z = scaling_factor (mean of q(z | 2 p - 1) - shift_factor).
+
+    ValueError for sides that are no multiple of the VAE's factor.
+    """
     height, width = image.pixels.shape[1:3]
     if height % recipe.factor or width % recipe.factor:
         fits = f"{width // recipe.factor * recipe.factor} x {height // recipe.factor * recipe.factor}"
@@ -26,7 +29,7 @@ def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:
 
 
 def decode(vae: nn.Module, samples: torch.Tensor) -> Image:
-    """p = decoder(z / scaling_factor) / 2 + 1 / 2, clipped to 0 … 1."""
+    """p = decoder(z / scaling_factor + shift_factor) / 2 + 1 / 2, clipped to 0 … 1."""
     exact, weight = _exact(vae)
     z = samples.to(weight.device, weight.dtype)
     scaling, shift, spread = _scale(exact, z)
@@ -45,10 +48,13 @@ def _exact(vae: Any) -> tuple[Any, torch.Tensor]:
 
 
 def _scale(vae: Any, like: torch.Tensor) -> tuple[float, torch.Tensor | float, torch.Tensor | float]:
-    """What latents are multiplied with, and mean and deviation of each channel, where the VAE has them."""
+    """What latents are multiplied with, the shift before that, and what they are divided by after it.
+
+    Shift and divisor are numbers, or mean and deviation of each channel where the VAE has them.
+    """
     config: Any = vae.config
     if getattr(config, "latents_mean", None) is None or getattr(config, "latents_std", None) is None:
-        return config.scaling_factor, 0.0, 1.0
+        return config.scaling_factor, getattr(config, "shift_factor", None) or 0.0, 1.0
     shift, spread = (
         torch.tensor(values).view(1, -1, 1, 1).to(like) for values in (config.latents_mean, config.latents_std)
     )

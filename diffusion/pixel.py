@@ -38,6 +38,7 @@ class Pixel:
     """The adapter; see `diffusion.family.Family` for what each method does."""
 
     shared: tuple[str, ...] = ()
+    pushes_from_empty = True
 
     def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
         """The U-Net of a model folder. Text encoder and VAE hold no weights: an empty module."""

@@ -16,7 +16,7 @@ PACK = Pack(
         "nodes.prompt": ("PromptTemplate",),
         "nodes.sample": ("CFG", "EmptyLatent", "Noise", "Sampler", "UNetDenoise"),
         "nodes.schedule": ("CutSchedule", "NoiseSchedule"),
-        "nodes.text": ("SizeCondition", "TextEncode", "ZeroCondition"),
+        "nodes.text": ("FluxGuidance", "SizeCondition", "TextEncode", "ZeroCondition"),
         "nodes.train": ("PlotLoss", "SaveModel", "TrainDDPM"),
         "nodes.vae": ("VAEDecode", "VAEEncode"),
         "nodes.values": ("Calculate", "Integer", "JoinText", "Number", "SaveText", "Text"),

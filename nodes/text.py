@@ -81,3 +81,20 @@ class SizeCondition(Node):
 
         ids = size_ids(self.width, self.height, self.crop_x, self.crop_y, self.target_width, self.target_height)
         return sized(self.conditioning, ids)
+
+
+class FluxGuidance(Node):
+    """The guidance scale as something that the network is told beside the text (Meng et al. 2023).
+
+    Flux dev and LCM were distilled to draw in one call what guidance draws in two: they read w here, and CFG.scale
+    stays 1. Without this node Flux dev is told 3.5. Models that take no scale, such as Flux schnell, do not look at it.
+    """
+
+    version = 1
+    conditioning: Conditioning
+    scale: float = Input(3.5, ge=0, le=100, about="w")
+
+    def run(self, ctx: Context) -> Conditioning:
+        from diffusion.conditions import told_scale
+
+        return told_scale(self.conditioning, self.scale)

@@ -26,8 +26,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     folder = tmp_path_factory.mktemp("checkpoints")
 
     def made(kind: str) -> Path:
-        from checkpoints import make
+        import checkpoints
+        import checkpoints_dit
 
+        make = checkpoints_dit.make if kind in checkpoints_dit.KINDS else checkpoints.make
         return folder / kind if (folder / kind).is_dir() else make(folder / kind, kind)
 
     return made

@@ -222,7 +222,7 @@ def test_a_sweep_of_prompts_and_scales_is_one_batch(checkpoint, tmp_path, kind):
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [
-        ("sd15", {"wanted__text_2": "x"}, "this model has one text encoder: text_2 is for SDXL"),
+        ("sd15", {"wanted__text_2": "x"}, "this model has one text encoder: text_2 and text_3 are for"),
         ("sd15", {"wanted__clip_skip": 9}, "clip_skip asks for layer 10 of a text encoder that has 3"),
         ("sd15", {"sizes": {"type": "SizeCondition", "conditioning": "@wanted", "width": 9, "height": 9},
                   "guide__positive": "@sizes"}, "sizes are part of SDXL's conditioning"),
