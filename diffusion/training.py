@@ -3,27 +3,23 @@
     t ~ uniform,  eps ~ N(0, 1),  x = alpha_t x0 + sigma_t eps
     loss = mean (o(x, t, label) - target)^2,   the target being eps, x0, v or the flow (see parameterisation)
 
-Every random number of a step comes from a generator seeded by (seed, step), so a run that was interrupted and goes on
-from its checkpoint ends on the same weights as one that was not.
+The loop itself is in `diffusion.loop`.
 """
 
 import hashlib
-import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
 from torch.nn import functional as F
 
 from diffusion.checkpoint import WEIGHTS, PixelConfig, write_atomically, write_config
 from diffusion.forward import noised
+from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
 from diffusion.parameterisation import target
-from diffusion.progress import Progress
 from diffusion.schedule import Table, table
 from diffusion.types import Dataset, Prediction, ScheduleConfig
 from diffusion.unet import UNet, UNetConfig
@@ -59,12 +55,18 @@ class TrainingConfig:
     """Multiply in bfloat16 where that is safe. Quicker only where the processor has instructions for it."""
 
     def __post_init__(self) -> None:
-        for name, low, high in (("steps", 1, 10**8), ("batch", 1, 65536), ("label_dropout", 0, 1), ("ema", 0, 1)):
+        for name, low, high in (("batch", 1, 65536), ("label_dropout", 0, 1)):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} must lie in {low} … {high}, got {value:g}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr:g}")
+        self.loop()
+
+    def loop(self) -> LoopConfig:
+        """The part that `diffusion.loop` goes by. Raises ValueError for what is out of range."""
+        return LoopConfig(
+            self.steps, self.lr, self.warmup, self.weight_decay, self.clip_norm, self.ema, self.seed,
+            bfloat16=self.bfloat16,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,31 +101,21 @@ def train(
     images, labels = _tensors(dataset, unet, device)
     levels = table(config.schedule)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_mixed(config.seed, -1))
+        seeded(config.seed)
         model = UNet(unet).to(device).to(memory_format=torch.channels_last)
         average = UNet(unet).to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
         average.load_state_dict(model.state_dict())
-        optimiser = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
-        )
-        state = Progress(progress, model, average, optimiser, _identity(dataset, unet, config))
-        losses = state.restore()
-        for step in range(len(losses), config.steps):
-            torch.manual_seed(_mixed(config.seed, step))
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config, step)
-            losses.append(_update(model, optimiser, images, labels, levels, config))
-            _average(average, model, ema_decay(config.ema, step))
-            if (step + 1) % save_every == 0 or step + 1 == config.steps:
-                state.save(losses)
+
+        def loss_of(step: int) -> torch.Tensor:
+            return _loss(model, images, labels, levels, config)
+
+        def told(step: int, total: int, loss: float) -> None:
             if report is not None:
-                try:
-                    report(step + 1, config.steps, losses[-1], average)
-                except BaseException:
-                    # only here is a step whole: an interrupt elsewhere goes on from the last regular save
-                    state.save(losses)
-                    raise
-    return Trained(average, tuple(losses))
+                report(step, total, loss, average)
+
+        identity = _identity(dataset, unet, config)
+        losses = loop(model, average, config.loop(), loss_of, identity, progress, save_every, told)
+    return Trained(average, losses)
 
 
 def save_model(
@@ -155,25 +147,9 @@ def save_model(
     )
 
 
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Rising from 0 in `warmup` steps, then falling as half a cosine: lr (1 + cos(pi step / steps)) / 2."""
-    rise = min(1.0, (step + 1) / max(config.warmup, 1))
-    return config.lr * rise * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-
-
-def ema_decay(most: float, step: int) -> float:
-    """Share of the average that stays: little at first, so that the random first weights are soon forgotten."""
-    return min(most, (1 + step) / (10 + step))
-
-
-def _update(
-    model: UNet,
-    optimiser: torch.optim.Optimizer,
-    images: torch.Tensor,
-    labels: torch.Tensor | None,
-    levels: Table,
-    config: TrainingConfig,
-) -> float:
+def _loss(
+    model: UNet, images: torch.Tensor, labels: torch.Tensor | None, levels: Table, config: TrainingConfig
+) -> torch.Tensor:
     batch, device = config.batch, images.device
     chosen = torch.randint(len(images), (batch,))
     x0 = images[chosen.to(device)]  # (B, C, H, W)
@@ -190,21 +166,10 @@ def _update(
     eps = torch.randn(x0.shape).to(device)
     x = noised(x0, eps, alpha, sigma)
 
-    with torch.autocast(device.type, torch.bfloat16) if config.bfloat16 else nullcontext():
+    with mixed_precision(device.type, config.bfloat16):
         o = model(x.contiguous(memory_format=torch.channels_last), levels.t[index].to(device), label)
     # loss = mean (o - target)^2
-    loss = F.mse_loss(o.float(), target(config.prediction, x0, eps, alpha, sigma))
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimiser.step()
-    return float(loss.detach())
-
-
-@torch.no_grad()
-def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    # w_average = d w_average + (1 - d) w
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    return F.mse_loss(o.float(), target(config.prediction, x0, eps, alpha, sigma))
 
 
 def _tensors(dataset: Dataset, unet: UNetConfig, device: str) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -212,11 +177,6 @@ def _tensors(dataset: Dataset, unet: UNetConfig, device: str) -> tuple[torch.Ten
     images = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, C, H, W)
     labels = torch.tensor(dataset.labels).to(device) if unet.classes and dataset.labels is not None else None
     return images.to(device), labels
-
-
-def _mixed(seed: int, step: int) -> int:
-    # an odd multiplier keeps neighbouring seeds and steps apart; generators take 64 bits
-    return (seed * 0x9E3779B97F4A7C15 + step + 1) % 2**63
 
 
 def _identity(dataset: Dataset, unet: UNetConfig, config: TrainingConfig) -> dict[str, Any]:

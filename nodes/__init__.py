@@ -8,7 +8,7 @@ from engine.registry import Pack, Registry
 PACK = Pack(
     "weft",
     {
-        "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist"),
+        "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist", "Shapes"),
         "nodes.evaluate": ("Classify", "FrechetDistance"),
         "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),

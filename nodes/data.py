@@ -5,7 +5,7 @@ from typing import Literal
 
 from engine.context import Context
 from engine.inputs import allowed_for, folder_files
-from engine.node import Input, Node
+from engine.node import Input, Node, Seed
 from engine.paths import resolve_input
 from nodes.sockets import Dataset, Image
 
@@ -49,6 +49,25 @@ class Mnist(Node):
         data = mnist(_folder(self.folder, ctx), self.part)
         edge = (self.border, self.border)
         return replace(data, images=np.pad(data.images, ((0, 0), edge, edge, (0, 0))))
+
+
+class Shapes(Node):
+    """Coloured shapes on a plain ground, one or two to a picture, each with a caption in plain English: "a small red
+    circle above a blue square on white". Drawn by weft, the same ones for the same seed. One caption in ten is kept
+    for the test part and never drawn for the other."""
+
+    version = 1
+    cached = False
+    count: int = Input(20000, ge=1, le=1_000_000, about="pictures")
+    size: int = Input(64, ge=32, le=1024, about="pixels a side")
+    part: Literal["train", "test"] = Input("train", about="which captions")
+    shapes: int | None = Input(None, ge=1, le=2, about="how many to a picture; default: one in half of them, else two")
+    seed: int = Seed(0)
+
+    def run(self, ctx: Context) -> Dataset:
+        from diffusion.shapes import dataset
+
+        return dataset(self.count, self.size, self.part, self.shapes, self.seed)
 
 
 class ImageFolder(Node):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from diffusion.checkpoint import read_config, recipes
+from diffusion.loop import ema_decay, learning_rate
 from diffusion.pixel import load_unet
-from diffusion.training import TrainingConfig, ema_decay, learning_rate, save_model, train
+from diffusion.training import TrainingConfig, save_model, train
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
 from diffusion.unet import UNet, UNetConfig
 
@@ -119,7 +120,7 @@ def test_average_is_quick_at_first_and_learning_rate_rises_then_falls() -> None:
     assert ema_decay(0.999, 0) == pytest.approx(0.1)
     assert ema_decay(0.999, 10**6) == 0.999
     config = TrainingConfig(steps=100, warmup=10, lr=1.0)
-    rates = [learning_rate(config, step) for step in range(100)]
+    rates = [learning_rate(config.loop(), step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1, rel=0.01)
     assert max(rates) == max(rates[9:12])
     assert rates[10:] == sorted(rates[10:], reverse=True)

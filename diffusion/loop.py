@@ -1,0 +1,125 @@
+"""The loop that all trainings share: a loss, a gradient, a step of the weights, an average, and now and then a save.
+
+Every random number of a step comes from a generator seeded by (seed, step), so a run that was interrupted and goes on
+from its checkpoint ends on the same weights as one that was not.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from diffusion.progress import Progress
+
+Loss = Callable[[int], torch.Tensor]
+"""The loss of a step, a scalar with its gradient; it may draw from torch's default generator."""
+
+Report = Callable[[int, int, float], None]
+"""Told after each step: steps done, steps in all, loss. It may raise to stop."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How the weights are moved.
+
+    steps: updates. lr: the highest learning rate; it rises to that over `warmup` steps, then falls as half a cosine.
+    weight_decay: pull of the weights towards 0 (AdamW). clip_norm: a longer gradient is shortened to it.
+    ema: share of the averaged weights that stays at each step, once warm. accumulate: gradients added up for a step.
+    bfloat16: multiply in bfloat16 where that is safe.
+    """
+
+    steps: int
+    lr: float
+    warmup: int = 50
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    accumulate: int = 1
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("steps", 1, 10**8), ("ema", 0, 1), ("accumulate", 1, 65536)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must lie in {low} … {high}, got {value:g}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, got {self.lr:g}")
+
+
+def seeded(seed: int, step: int = -1) -> None:
+    """Seed torch's default generator for a step; -1 is what comes before the first."""
+    # an odd multiplier keeps neighbouring seeds and steps apart; generators take 64 bits
+    torch.manual_seed((seed * 0x9E3779B97F4A7C15 + step + 1) % 2**63)
+
+
+def loop(
+    model: nn.Module,
+    average: nn.Module,
+    config: LoopConfig,
+    loss_of: Loss,
+    identity: dict[str, Any],
+    progress: Path | None = None,
+    save_every: int = 100,
+    report: Report | None = None,
+) -> tuple[float, ...]:
+    """Train `model`, and keep the exponential moving average of its weights in `average`. Gives the loss of each step.
+
+    Only parameters that require a gradient are trained; average has the same ones. identity: what decides the result.
+    progress: a file that keeps the state, written every `save_every` steps and when `report` stops the run; where it
+    is there already, the training goes on from it. ValueError if it is damaged or of another training.
+    """
+    trained: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
+    averaged: list[torch.Tensor] = [
+        a for a, p in zip(average.parameters(), model.parameters(), strict=True) if p.requires_grad
+    ]
+    optimiser = torch.optim.AdamW(trained, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    state = Progress(progress, model, average, optimiser, identity)
+    losses = state.restore()
+    for step in range(len(losses), config.steps):
+        seeded(config.seed, step)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, step)
+        optimiser.zero_grad()
+        whole = 0.0
+        for _ in range(config.accumulate):
+            loss = loss_of(step) / config.accumulate
+            loss.backward()  # type: ignore[no-untyped-call]
+            whole += float(loss.detach())
+        nn.utils.clip_grad_norm_(trained, config.clip_norm)
+        optimiser.step()
+        losses.append(whole)
+        with torch.no_grad():
+            # w_average = d w_average + (1 - d) w
+            torch._foreach_lerp_(averaged, trained, 1 - ema_decay(config.ema, step))
+        if (step + 1) % save_every == 0 or step + 1 == config.steps:
+            state.save(losses)
+        if report is not None:
+            try:
+                report(step + 1, config.steps, whole)
+            except BaseException:
+                # only here is a step whole: an interrupt elsewhere goes on from the last regular save
+                state.save(losses)
+                raise
+    return tuple(losses)
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Rising from 0 in `warmup` steps, then falling as half a cosine: lr (1 + cos(pi step / steps)) / 2."""
+    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+    return config.lr * rise * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+
+
+def ema_decay(most: float, step: int) -> float:
+    """Share of the average that stays: little at first, so that the random first weights are soon forgotten."""
+    return min(most, (1 + step) / (10 + step))
+
+
+def mixed_precision(device: str, bfloat16: bool) -> AbstractContextManager[object]:
+    """Within it, multiplications are in bfloat16 where that is safe."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if bfloat16 else nullcontext()
