@@ -114,6 +114,14 @@ def for_tokens(config: ScheduleConfig, tokens: int) -> ScheduleConfig:
     return replace(config, mu=tokens * m + (config.base_shift - m * config.base_tokens))
 
 
+def fits_tokens(made: Schedule, tokens: int) -> bool:
+    """False where the shift of a schedule follows the size, and it was made for a picture of another size."""
+    config = made.config
+    if made.spacing in ("timesteps", "sigmas") or config.base_shift is None:
+        return True
+    return config.mu == for_tokens(config, tokens).mu
+
+
 def zero_terminal_snr(alpha_bar: torch.Tensor) -> torch.Tensor:
     """The same table, stretched so that its last level is noise alone (Lin et al. 2023, algorithm 1)."""
     root = alpha_bar.sqrt()

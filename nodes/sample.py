@@ -149,19 +149,30 @@ class UNetDenoise(Node):
     def run(self, ctx: Context) -> Latent:
         return self.run_batch([self], [ctx])[0]
 
-    def batch_key(self) -> Hashable:
+    def batch_key(self) -> Hashable | None:
         """Runs that differ only in prompts, guidance scale and seeds are one batch."""
         guider, latent = self.guider, self.latent
+        conditions = guider.positive, guider.negative, guider.third
+        if not all(one is None or one.plain for one in conditions):
+            return None
+        # prompts of as many tokens
+        fed = tuple(one and tuple((name, t.shape[1:]) for name, t in sorted(one.tensors.items())) for one in conditions)
         shape = tuple(latent.samples.shape)
-        fixed = guider.model, guider.rescale, guider.start, guider.stop, guider.positive is None
+        fixed = guider.model, guider.method, guider.rescale, guider.start, guider.stop, fed
         return (*fixed, shape, latent.state, latent.level, latent.mask is None, self.schedule, self.sampler)
 
     @classmethod
     def run_batch(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> list[Latent]:
         """Sample several as one batch; equal to one at a time up to rounding."""
         from diffusion.denoise import Job, denoise
+        from diffusion.schedule import fits_tokens
 
         first, ctx = nodes[0], ctxs[0]
+        model, samples = first.guider.model, first.latent.samples
+        height, width = (int(side) * model.factor for side in samples.shape[2:])
+        if not fits_tokens(first.schedule, (height // model.multiple) * (width // model.multiple)):
+            what = f"made for pictures of another size than {width} x {height}, which its shift follows"
+            ctx.warn("W-SIZE", what, "give NoiseSchedule this width and height", input="schedule")
         pixels = first.guider.model.space == "pixel"
 
         def on_step(step: int, total: int, x0: "torch.Tensor") -> None:

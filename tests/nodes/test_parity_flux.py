@@ -61,6 +61,23 @@ def ours(checkpoint, run_nodes):
     return go
 
 
+@pytest.fixture
+def capture_warnings(monkeypatch):
+    """The warnings of all runs, as they come."""
+    from engine import api
+
+    found = []
+    run = api.run
+
+    def listening(*args, **kwargs):
+        result = run(*args, **kwargs)
+        found.extend(result.warnings)
+        return result
+
+    monkeypatch.setattr(api, "run", listening)
+    return found
+
+
 def encode(text, **more):
     return {"type": "TextEncode", "text_encoder": "@base.text_encoder", "text": text, "max_tokens": TOKENS, **more}
 
@@ -125,9 +142,15 @@ def test_p9_dev_listens_to_the_scale_and_schnell_does_not(ours):
     assert np.array_equal(ours("flux-schnell", **told(9.0)), ours("flux-schnell"))
 
 
-def test_p9_the_shift_follows_the_size_that_the_schedule_is_told(ours):
+def test_p9_the_shift_follows_the_size_that_the_schedule_is_told(capture_warnings, ours):
+    small = ours("flux-dev")
+    assert capture_warnings == []
     large = ours("flux-dev", schedule__width=1024, schedule__height=1024)
-    assert np.abs(large - ours("flux-dev")).max() > 1e-3
+    assert np.abs(large - small).max() > 1e-3
+    assert [str(problem) for problem in capture_warnings] == [
+        "W-SIZE denoise.schedule: made for pictures of another size than 64 x 64, which its shift follows; "
+        "give NoiseSchedule this width and height"
+    ]
 
 
 def test_without_a_negative_the_network_runs_once(ours, monkeypatch):
