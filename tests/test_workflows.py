@@ -20,11 +20,15 @@ FOLDER = Path(__file__).parent.parent / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 
 QUICK = {
+    "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "width": 64, "height": 64, "count": 2},
     "ddpm-digits": {"steps": 2},
     "ddpm-digit-samples": {"steps": 2, "count": 2},
     "ddpm-or-ddim": {f"steps-{n}.steps": 2 for n in (1000, 50, 20, 10)},
     "evaluate-ddpm": {"steps": 2},
+    "flux-dev": {"steps": 2, "width": 64, "height": 64},
+    "flux-schnell": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "guidance-grid": {"steps": 2},
+    "sd3-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "sd15-text-to-image": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "sdxl-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
@@ -32,21 +36,32 @@ QUICK = {
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
 
 PICTURES = {
+    "compare-models": {"compare-models-7.png": None},
     "compare-schedules": {"compare-schedules.png": (1200, 380), "compare-schedules-digits.png": None},
     "ddpm-digits": {"ddpm-digits.png": None},
     "ddpm-digit-samples": {"digit-3-7-0.png": (16, 16), "digit-3-7-1.png": (16, 16)},
     "ddpm-or-ddim": {"ddpm-or-ddim.png": None},
     "evaluate-ddpm": {},
+    "flux-dev": {"flux-dev-7-0.png": (64, 64)},
+    "flux-schnell": {"flux-schnell-7-0.png": (64, 64), "flux-schnell-7-1.png": (64, 64)},
     "forward-process": {"forward-process.png": None},
     "guidance-grid": {"guidance-grid.png": None},
     "sd15-text-to-image": {"sd15-7-0.png": (64, 64), "sd15-7-1.png": (64, 64)},
+    "sd3-text-to-image": {"sd3-7-0.png": (64, 64)},
     "sdxl-text-to-image": {"sdxl-7-0.png": (64, 64)},
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
 }
 """The pictures that each must leave, with their sizes where these are fixed."""
 
-CHECKPOINTS = {"sd15-text-to-image": "sd15", "sdxl-text-to-image": "sdxl"}
-"""Which tiny checkpoint stands for the model of those that ship without one."""
+CHECKPOINTS = {
+    "compare-models": {"sdxl": "sdxl", "flux": "flux-schnell"},
+    "flux-dev": {"model": "flux-dev"},
+    "flux-schnell": {"model": "flux-schnell"},
+    "sd15-text-to-image": {"model": "sd15"},
+    "sd3-text-to-image": {"model": "sd35"},
+    "sdxl-text-to-image": {"model": "sdxl"},
+}
+"""Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +99,8 @@ def test_it_runs_and_leaves_its_pictures(file, nodes, tmp_path, checkpoint):
     workflow = load(file, registry=nodes)
     settings = Settings(out=tmp_path / "out", folder=FOLDER)
     given = dict(QUICK.get(file.stem, {}))
-    if file.stem in CHECKPOINTS:
-        given["model"] = str(checkpoint(CHECKPOINTS[file.stem]))
+    for param, kind in CHECKPOINTS.get(file.stem, {}).items():
+        given[param] = str(checkpoint(kind))
     result = run(workflow, settings=settings, cache=Cache(tmp_path / "cache"), **given)
     saved = {f.path.name: f for f in result.files}
     for name, size in PICTURES[file.stem].items():
@@ -97,6 +112,8 @@ def test_it_runs_and_leaves_its_pictures(file, nodes, tmp_path, checkpoint):
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_it_says_how_to_get_its_model(name, nodes):
     workflow = load(FOLDER / f"{name}.json", registry=nodes)
-    (problem,) = check_files(workflow)
-    assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
-    assert f"hf download {workflow.params['model'].spec.default} --local-dir" in problem.hint
+    problems = check_files(workflow)
+    assert len(problems) == len(CHECKPOINTS[name])
+    for problem, param in zip(problems, CHECKPOINTS[name], strict=True):
+        assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
+        assert f"hf download {workflow.params[param].spec.default} --local-dir" in problem.hint
