@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 CODES: dict[str, str] = {
     "E-ARCH": "a model's architecture is not one weft knows, or not the one needed here",
+    "E-BOMB": "a picture or a text in it that would expand beyond what weft reads",
     "E-CACHE": "the cache folder cannot be used",
     "E-CHOICE": "a value is not one of those an input takes",
     "E-CLI": "the command line is wrong",

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.context import Context
 from engine.errors import Problem, error
-from engine.inputs import allowed_for, one_file
+from engine.inputs import allowed_for
 from engine.node import Input, Node
 from engine.values import Saved, SavedFile
 from nodes.draw import grid, to_pictures, to_pixels
 from nodes.output import save_bytes
+from nodes.picture_file import damaged, picture_file, pixels_only
 from nodes.sockets import Image, Mask
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-MEGAPIXELS = 64
-"""The largest picture that is read."""
 _FORMATS = {".png": ("PNG", "image/png"), ".webp": ("WEBP", "image/webp"), ".jpg": ("JPEG", "image/jpeg"),
             ".jpeg": ("JPEG", "image/jpeg")}  # fmt: skip
 
@@ -31,46 +30,46 @@ class Loaded(NamedTuple):
 
 
 class LoadImage(Node):
-    """A picture from a PNG, JPEG or WebP file in [0, 1], and a mask: 1 - alpha, or 0 where it has no alpha."""
+    """A picture from a PNG, JPEG or WebP file in [0, 1], and a mask: 1 - alpha, or 0 where it has no alpha.
 
-    version = 1
+    It is turned as the camera was held (EXIF). 16-bit grey keeps its 16 bits; CMYK and palettes become sRGB; of an
+    animation it is the first picture. What stands under transparent places is kept.
+    """
+
+    version = 2
     cached = False
-    path: str = Input(about="a file beside the workflow", files=one_file)
+    path: str = Input(about="a file beside the workflow", files=picture_file)
 
     def run(self, ctx: Context) -> Loaded:
         import numpy as np
-        from PIL import ImageOps
 
-        (path,) = one_file(self.path, ctx.settings.folder, allowed_for(ctx.settings, ctx.node, "path"))
-        picture = ImageOps.exif_transpose(open_picture(path))
+        (path,) = picture_file(self.path, ctx.settings.folder, allowed_for(ctx.settings, ctx.node, "path"))
+        picture = open_picture(path)
         alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
-        pixels = to_pixels([picture.convert("L" if picture.mode in ("1", "L", "I;16") else "RGB")])
+        if picture.mode.startswith("I"):  # 16 bits
+            pixels = np.asarray(picture, np.float32)[None, ..., None] / 65535
+        else:
+            pixels = to_pixels([picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")])
         holes = np.zeros(pixels.shape[:3], np.float32)
         return Loaded(Image(pixels), Mask(1 - np.asarray(alpha, np.float32)[None] / 255 if alpha else holes))
 
 
 def open_picture(path: Path) -> "Picture":
-    """The picture in a file, decoded. Raises E-IMAGE if it is damaged or no picture, E-LIMIT if it is too large."""
+    """The first picture in a file, decoded and turned upright. Raises E-IMAGE if it is damaged."""
     import warnings
 
     from PIL import Image as Pillow
-    from PIL import UnidentifiedImageError
+    from PIL import ImageOps
 
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            picture = Pillow.open(file, formats=("PNG", "JPEG", "WEBP"))
-            mega = picture.width * picture.height / 1e6
-            if mega > MEGAPIXELS:
-                raise error(Problem("E-LIMIT", f"{path.name} has {mega:.0f} megapixels, limit {MEGAPIXELS}"))
+        with warnings.catch_warnings():
+            # its limit, and what it says of odd EXIF and palettes; ours was looked at in the header
+            warnings.simplefilter("ignore")
+            picture = Pillow.open(io.BytesIO(pixels_only(path.read_bytes())), formats=("PNG", "JPEG", "WEBP"))
             picture.load()
-    except UnidentifiedImageError as why:
-        raise error(Problem("E-IMAGE", f"{path.name} is not a PNG, JPEG or WebP", "convert it first")) from why
-    except Pillow.DecompressionBombError as why:
-        raise error(Problem("E-LIMIT", f"{path.name} is far larger than the limit of {MEGAPIXELS} megapixels")) from why
-    except (OSError, SyntaxError, ValueError) as why:
-        raise error(Problem("E-IMAGE", f"{path.name} is damaged: {why}", "get it again")) from why
-    return picture
+            return ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, EOFError) as why:
+        raise damaged(path.name, f"in its pixels ({why})") from why
 
 
 class SaveImage(Node):

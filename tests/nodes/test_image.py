@@ -63,29 +63,6 @@ def test_alpha_becomes_the_mask(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("a.png", b"not a picture", "E-IMAGE: a.png is not a PNG, JPEG or WebP; convert it first"),
-        ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "E-IMAGE: a.png is not a PNG, JPEG or WebP"),
-        ("a.png", b"cut", "E-IMAGE: a.png is damaged: "),
-        ("a.png", 10_000, "E-LIMIT: a.png has 100 megapixels, limit 64"),
-        ("a.png", 20_000, "E-LIMIT: a.png is far larger than the limit of 64 megapixels"),
-    ],
-)
-def test_a_damaged_picture_is_an_error_in_words(tmp_path, name, data, message):
-    if isinstance(data, int):
-        Pillow.new("1", (data, data)).save(tmp_path / name)
-    elif data == b"cut":
-        Pillow.new("RGB", (64, 64)).save(tmp_path / name)
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:60])
-    else:
-        (tmp_path / name).write_bytes(data)
-    with pytest.raises(WeftError) as found:
-        LoadImage(path=name).run(context(tmp_path))
-    assert str(found.value).startswith(message)
-
-
-@pytest.mark.parametrize(
     ("path", "message"),
     [
         ("a.gif", "E-NAME: no picture format is called '.gif'; end it in .png"),
