@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from diffusion.types import ModelRecipe, Prediction, ScheduleConfig, TextEncoderRecipe, VAERecipe
+from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
+from diffusion.types import Prediction, ScheduleConfig
 
 FORMAT = 1
 FAMILY = "pixel"

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from diffusion.prompt import Chunk, Cut, Special, Tokenize, chunks, find_cut, parse
-from diffusion.types import TextEncoderRecipe, Weighting
+from diffusion.recipes import TextEncoderRecipe
+from diffusion.types import Weighting
 from diffusion.weights import component, tokenizer
 
 

@@ -7,12 +7,15 @@ import torch
 from torch import nn
 
 from diffusion.family import Family, family_of
-from diffusion.guidance import Guidance, Inputs, outside, rows
+from diffusion.guidance import Guidance, Inputs, Part, Rule, outside, rows
+from diffusion.guiders import THIRD, push_of, rule_of
 from diffusion.kinds import kind_of
+from diffusion.recipes import Guider, ModelRecipe, Recipe
+from diffusion.regions import Frame, laid_out
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
 from diffusion.store import STORE, pick_device
-from diffusion.types import Guider, Latent, ModelRecipe, Noise, Recipe, Sampler, Schedule
+from diffusion.types import Conditioning, Latent, Noise, Sampler, Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +37,9 @@ def denoise(
 ) -> list[Latent]:
     """Sample several jobs as one batch: one latent for each, the same as one at a time up to rounding.
 
-    The jobs share the model, rescale, start and stop, and the shape, state and level of their latents; prompts, scale
-    and seeds may differ. Raises ValueError if they do not, if a latent is of another space than the model, and as
-    `diffusion.samplers.sample` does.
+    The jobs share the model, method, rescale, start and stop, and the shape, state and level of their latents; prompts,
+    scale and seeds may differ, but conditionings of several parts come alone. Raises ValueError if they do not, if a
+    latent is of another space than the model, and as `diffusion.samplers.sample` does.
     """
     guider, latent = jobs[0].guider, jobs[0].latent
     model = guider.model
@@ -44,7 +47,8 @@ def denoise(
     kind = own(sampler, model)
     kind_of(kind, schedule)
     family, place = family_of(model), pick_device(device)
-    network = family.network(STORE.load(model, device, dtype), model)
+    module = STORE.load(model, device, dtype)
+    network = family.network(module, model)
 
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)
@@ -52,17 +56,24 @@ def denoise(
     def load(recipe: Recipe) -> nn.Module:
         return STORE.load(recipe, device, dtype)
 
-    positives, negatives = zip(*(_inputs(job.guider, family, batch, load) for job in jobs), strict=True)
-    guided = any(_guided(job.guider, family) for job in jobs)
+    rule = rule_of(guider.method, schedule)
+    guided = any(_guided(job.guider, family, rule) for job in jobs)
+    height, width = latent.samples.shape[2:]
+    frame = Frame(batch, height, width, model.factor, max(1, model.multiple // model.factor), schedule)
+    conditions = [_conditions(job, family, guided, frame, load) for job in jobs]
+    joined = [_joined(side, place) for side in zip(*conditions, strict=True)]
     guidance = Guidance(
         network,
         model.prediction,
-        _joined(positives, place),
-        _joined(negatives, place) if guided else None,
+        joined[0],
+        joined[1] if guided else None,
         scales.to(place),
         guider.rescale,
         model.clip,
         outside(schedule, guider.start, guider.stop),
+        rule,
+        joined[2] if len(joined) > 2 else None,
+        push_of(guider.method, network, module, model, schedule, load),
     )
     whole = replace(
         latent,
@@ -88,24 +99,41 @@ def to_the_table(schedule: Schedule, sampler: Sampler, model: ModelRecipe) -> Sc
     return replace(schedule, levels=(*schedule.levels[:-1], least_noisy(model.schedule)))
 
 
-def _inputs(guider: Guider, family: Family, batch: int, load: Callable[[Recipe], nn.Module]) -> tuple[Inputs, Inputs]:
-    """Positive and negative inputs of B rows; what is not given is the family's unconditional."""
+def _conditions(
+    job: Job, family: Family, guided: bool, frame: Frame, load: Callable[[Recipe], nn.Module]
+) -> list[list[Part]]:
+    """Positive, and where it guides negative and third; what is not given is the family's unconditional."""
+    guider = job.guider
     given = guider.positive or family.unconditional(guider.model, None, load)
-    positive = rows(given, batch)
-    if not _guided(guider, family):
-        return positive, positive
-    negative = rows(guider.negative or family.unconditional(guider.model, given, load), batch)
-    shared = {name: positive[name] for name in family.shared if name in positive}
-    return positive, {**shared, **negative}
+    sides = [given]
+    if guided:
+        first = Conditioning(given.tensors, given.text)
+        sides.append(guider.negative or family.unconditional(guider.model, first, load))
+        if guider.method is not None and guider.method.kind in THIRD:
+            sides.append(guider.third or family.unconditional(guider.model, first, load))
+    shared = {name: given.tensors[name] for name in family.shared if name in given.tensors}
+
+    def inputs(part: Conditioning) -> Inputs:
+        return rows(replace(part, tensors={**shared, **part.tensors}), frame.batch)
+
+    return laid_out(sides, frame, inputs)
 
 
-def _guided(guider: Guider, family: Family) -> bool:
+def _guided(guider: Guider, family: Family, rule: Rule) -> bool:
     away = guider.negative is not None or family.pushes_from_empty
-    return guider.positive is not None and guider.scale != 1 and away
+    return guider.positive is not None and (rule.always or guider.scale != 1) and away
 
 
-def _joined(inputs: Sequence[Inputs], place: torch.device) -> Inputs:
-    return {name: torch.cat([one[name] for one in inputs]).to(place) for name in inputs[0]}
+def _joined(sides: Sequence[Sequence[Part]], place: torch.device) -> list[Part]:
+    """One side of every job as one batch."""
+    return [
+        replace(
+            same[0],
+            inputs={name: torch.cat([part.inputs[name] for part in same]).to(place) for name in same[0].inputs},
+            weight=None if same[0].weight is None else same[0].weight.to(place),
+        )
+        for same in zip(*sides, strict=True)
+    ]
 
 
 def _mask(latent: Latent) -> torch.Tensor:
@@ -124,6 +152,9 @@ def _check(jobs: Sequence[Job], schedule: Schedule) -> None:
             raise ValueError(f"the model takes {model.channels} channels, not {job.latent.samples.shape[1]}")
         if _common(job) != _common(first):
             raise ValueError(f"these cannot be one batch: {_common(first)} and {_common(job)}")
+        conditions = job.guider.positive, job.guider.negative, job.guider.third
+        if len(jobs) > 1 and not all(one is None or one.plain for one in conditions):
+            raise ValueError("a conditioning of several parts, or for a place, cannot be one batch with others")
     if (model.prediction == "flow") != (schedule.kind == "flow") and model.prediction in ("flow", "v"):
         fitting = "a flow schedule" if model.prediction == "flow" else "linear, scaled_linear or cosine"
         raise ValueError(f"a model that predicts {model.prediction} needs {fitting}, not {schedule.kind}")
@@ -132,4 +163,4 @@ def _check(jobs: Sequence[Job], schedule: Schedule) -> None:
 def _common(job: Job) -> tuple[object, ...]:
     guider, latent = job.guider, job.latent
     shape = tuple(latent.samples.shape)
-    return guider.model, guider.rescale, guider.start, guider.stop, shape, latent.state, latent.level
+    return guider.model, guider.method, guider.rescale, guider.start, guider.stop, shape, latent.state, latent.level

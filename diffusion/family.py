@@ -12,16 +12,8 @@ from torch import nn
 from diffusion import flux, pixel, sd3, stable
 from diffusion.guidance import Load, Network
 from diffusion.prompt import Cut
-from diffusion.types import (
-    Conditioning,
-    Image,
-    Latent,
-    ModelRecipe,
-    Prompt,
-    Recipe,
-    TextEncoderRecipe,
-    VAERecipe,
-)
+from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.types import Conditioning, Image, Latent, Prompt
 
 
 class Family(Protocol):

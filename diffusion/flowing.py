@@ -9,8 +9,9 @@ from torch import nn
 from diffusion import latent
 from diffusion.guidance import Inputs, Load
 from diffusion.prompt import Cut
+from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
 from diffusion.t5 import TextEncodersWithT5
-from diffusion.types import Conditioning, Image, Latent, ModelRecipe, Prompt, TextEncoderRecipe, VAERecipe
+from diffusion.types import Conditioning, Image, Latent, Prompt
 
 
 class FlowTransformer:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
 from diffusion.scheduler_config import prediction_of, sampler_of, schedule_of
-from diffusion.types import ModelRecipe, TextEncoderRecipe, VAERecipe
 
 INDEX = "model_index.json"
 MOST_BYTES = 64 << 20

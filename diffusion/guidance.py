@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from diffusion.parameterisation import split, target
-from diffusion.types import Conditioning, Level, Recipe, Schedule
+from diffusion.recipes import Recipe
+from diffusion.types import Conditioning, Level, Schedule
 
 Load = Callable[[Recipe], nn.Module]
 """Gives the module of a recipe, on the device and in the dtype of what is going on."""

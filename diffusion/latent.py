@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from diffusion.pixel import in_channels
-from diffusion.types import Image, Latent, VAERecipe
+from diffusion.recipes import VAERecipe
+from diffusion.types import Image, Latent
 
 
 def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

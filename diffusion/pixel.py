@@ -17,17 +17,8 @@ from torch import nn
 from diffusion.checkpoint import WEIGHTS, read_config
 from diffusion.guidance import Inputs, Load, Network
 from diffusion.prompt import Cut
-from diffusion.types import (
-    Conditioning,
-    Image,
-    Latent,
-    Level,
-    ModelRecipe,
-    Prompt,
-    Recipe,
-    TextEncoderRecipe,
-    VAERecipe,
-)
+from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.unet import UNet, UNetConfig
 
 GREY = (0.299, 0.587, 0.114)

@@ -4,10 +4,11 @@ import torch
 
 from diffusion.guidance import Guidance
 from diffusion.pixel import Pixel
+from diffusion.recipes import ModelRecipe, VAERecipe
 from diffusion.samplers import sample
 from diffusion.schedule import schedule
 from diffusion.training import TrainingConfig
-from diffusion.types import Image, Latent, ModelRecipe, Noise, Sampler, VAERecipe
+from diffusion.types import Image, Latent, Noise, Sampler
 from diffusion.unet import UNet
 
 

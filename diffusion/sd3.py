@@ -16,8 +16,9 @@ from torch import nn
 
 from diffusion.flowing import FlowTransformer, check_inputs
 from diffusion.guidance import Inputs, Network
+from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe
 from diffusion.t5 import TextEncodersWithT5, load_with_t5
-from diffusion.types import Conditioning, Level, ModelRecipe, Prompt, Recipe, TextEncoderRecipe
+from diffusion.types import Conditioning, Level, Prompt
 from diffusion.weights import component
 
 

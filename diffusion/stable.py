@@ -15,19 +15,10 @@ from torch import nn
 from diffusion import latent
 from diffusion.clip import TextEncoders, load_encoders
 from diffusion.conditions import size_ids, zeroed
-from diffusion.guidance import Inputs, Load, Network
+from diffusion.guidance import PICTURE_SIZE, Inputs, Load, Network
 from diffusion.prompt import Cut
-from diffusion.types import (
-    Conditioning,
-    Image,
-    Latent,
-    Level,
-    ModelRecipe,
-    Prompt,
-    Recipe,
-    TextEncoderRecipe,
-    VAERecipe,
-)
+from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.weights import component
 
 
@@ -78,7 +69,7 @@ class StableDiffusion:
         """{"prompt_embeds": (1, 77 n, width)} of a text in n chunks."""
         assert isinstance(module, TextEncoders)
         if prompt.text_2 is not None or prompt.text_3 is not None:
-            raise ValueError("this model has one text encoder: text_2 is for SDXL")
+            raise ValueError("this model has one text encoder: text_2 and text_3 are for models with several")
         _check_no_t5(prompt)
         (chunks,) = module.read([prompt.text], prompt.weighting)
         embeds, _ = module.encode(0, chunks, -(prompt.clip_skip + 1), prompt.weighting, norm=True)
@@ -142,6 +133,8 @@ class StableDiffusionXL(StableDiffusion):
         ids = inputs.get("time_ids")
         if ids is None:
             height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
+            if PICTURE_SIZE in inputs:
+                height, width = (int(side) for side in inputs[PICTURE_SIZE][0])
             ids = size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
         return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": ids.to(dtype)}
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from diffusion.family import family_of
-from diffusion.types import Recipe
+from diffusion.recipes import Recipe
 
 GIB = 1 << 30
 

@@ -12,7 +12,8 @@ from torch import nn
 
 from diffusion.clip import TextEncoders, weighted
 from diffusion.prompt import Chunk, Cut, Special, chunks, find_cut, parse
-from diffusion.types import TextEncoderRecipe, Weighting
+from diffusion.recipes import TextEncoderRecipe
+from diffusion.types import Weighting
 from diffusion.weights import component, tokenizer
 
 

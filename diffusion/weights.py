@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffusion.types import Recipe
+from diffusion.recipes import Recipe
 
 
 def component(recipe: Recipe, part: str, kind: Any, dtype: torch.dtype = torch.float32) -> nn.Module:

@@ -3,7 +3,7 @@
 import io
 from typing import TYPE_CHECKING
 
-from diffusion.types import Recipe
+from diffusion.recipes import Recipe
 from engine.context import Context
 from nodes.draw import to_pictures
 

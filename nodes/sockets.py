@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffusion import types
+from diffusion import recipes, types
 from engine.values import Array, Packed, Socket, register
 
 if TYPE_CHECKING:
@@ -72,12 +72,33 @@ def _unpack_latent(packed: Packed) -> types.Latent:
 
 
 def _pack_conditioning(value: types.Conditioning) -> Packed:
-    return Packed({"text": value.text}, {name: from_torch(t) for name, t in value.tensors.items()})
+    meta: dict[str, Any] = {"text": value.text}
+    arrays = {name: from_torch(tensor) for name, tensor in value.tensors.items()}
+    if not value.plain:
+        scope = value.scope
+        meta["scope"] = [scope.area, scope.unit, scope.crop, scope.strength, scope.start, scope.end]
+        if scope.mask is not None:
+            arrays["scope/mask"] = from_numpy(scope.mask.copy())
+        others = [_pack_conditioning(other) for other in value.others]
+        meta["others"] = [other.meta for other in others]
+        for i, other in enumerate(others):
+            arrays |= {f"{i}/{name}": array for name, array in other.arrays.items()}
+    return Packed(meta, arrays)
 
 
 def _unpack_conditioning(packed: Packed) -> types.Conditioning:
     meta: Any = packed.meta
-    return types.Conditioning({name: to_torch(a) for name, a in packed.arrays.items()}, meta["text"])
+    tensors = {name: to_torch(array) for name, array in packed.arrays.items() if "/" not in name}
+    if "scope" not in meta:
+        return types.Conditioning(tensors, meta["text"])
+    area, unit, *rest = meta["scope"]
+    mask = to_numpy(packed.arrays["scope/mask"]) if "scope/mask" in packed.arrays else None
+    scope = types.Scope(area and tuple(area), unit, mask, *rest)
+    others = []
+    for i, other in enumerate(meta["others"]):
+        own = {n.removeprefix(f"{i}/"): array for n, array in packed.arrays.items() if n.startswith(f"{i}/")}
+        others.append(_unpack_conditioning(Packed(other, own)))
+    return types.Conditioning(tensors, meta["text"], scope, tuple(others))
 
 
 def _pack_dataset(value: types.Dataset) -> Packed:
@@ -99,21 +120,21 @@ def _unpack_dataset(packed: Packed) -> types.Dataset:
     return types.Dataset(images, labels, tuple(meta["captions"]), tuple(meta["class_names"]), meta["name"])
 
 
-def _pack_model(recipe: types.ModelRecipe) -> Packed:
+def _pack_model(recipe: recipes.ModelRecipe) -> Packed:
     """A recipe whose model lies in a folder: the cache takes the folder's files over. The path itself is no content."""
     files = {p.name: p for p in sorted(Path(recipe.source).iterdir()) if p.is_file()}
-    return Packed({**types.to_json(recipe), "source": ""}, {}, files)
+    return Packed({**recipes.to_json(recipe), "source": ""}, {}, files)
 
 
-def _pack_recipe(recipe: types.Recipe) -> Packed:
+def _pack_recipe(recipe: recipes.Recipe) -> Packed:
     """A recipe that goes with a model, and needs no files of its own."""
-    return Packed({**types.to_json(recipe), "source": ""})
+    return Packed({**recipes.to_json(recipe), "source": ""})
 
 
-def _unpack_recipe(packed: Packed) -> types.Recipe:
+def _unpack_recipe(packed: Packed) -> recipes.Recipe:
     meta: Any = packed.meta
     folder = next(iter(packed.files.values())).parent if packed.files else ""
-    return types.from_json({**meta, "source": str(folder)})
+    return recipes.from_json({**meta, "source": str(folder)})
 
 
 def _of_array(kind: type, name: str, field: str) -> Socket:
@@ -145,10 +166,10 @@ def _unpack_losses(packed: Packed) -> Losses:
 
 
 register(Socket(Losses, "LOSSES", _pack_losses, _unpack_losses))
-register(Socket(types.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, resident=True))
-register(Socket(types.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, resident=True))
-register(Socket(types.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, resident=True))
-register(Socket(types.ControlNetRecipe, "CONTROLNET", resident=True))
+register(Socket(recipes.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, resident=True))
+register(Socket(recipes.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, resident=True))
+register(Socket(recipes.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, resident=True))
+register(Socket(recipes.ControlNetRecipe, "CONTROLNET", resident=True))
 register(Socket(types.Latent, "LATENT", _pack_latent, _unpack_latent, numeric=True))
 register(Socket(types.Conditioning, "CONDITIONING", _pack_conditioning, _unpack_conditioning, numeric=True))
 register(_of_array(types.Image, "IMAGE", "pixels"))
@@ -157,12 +178,12 @@ register(Socket(types.Dataset, "DATASET", _pack_dataset, _unpack_dataset))
 register(Socket(types.Schedule, "SCHEDULE"))
 register(Socket(types.Sampler, "SAMPLER"))
 register(Socket(types.Noise, "NOISE"))
-register(Socket(types.Guider, "GUIDER"))
+register(Socket(recipes.Guider, "GUIDER"))
 
-Model = types.ModelRecipe
-TextEncoder = types.TextEncoderRecipe
-VAE = types.VAERecipe
-ControlNet = types.ControlNetRecipe
+Model = recipes.ModelRecipe
+TextEncoder = recipes.TextEncoderRecipe
+VAE = recipes.VAERecipe
+ControlNet = recipes.ControlNetRecipe
 Latent = types.Latent
 Conditioning = types.Conditioning
 Image = types.Image
@@ -170,4 +191,4 @@ Mask = types.Mask
 Dataset = types.Dataset
 Schedule = types.Schedule
 Noise = types.Noise
-Guider = types.Guider
+Guider = recipes.Guider

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffusion.types import ModelRecipe, TextEncoderRecipe, VAERecipe
+from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
 from engine.errors import Problem, error
 from engine.text import did_you_mean, quoted
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from diffusion.folder import PickleError, read, recipes
+from diffusion.recipes import from_json, to_json
 from diffusion.scheduler_config import schedule_of
-from diffusion.types import ScheduleConfig, from_json, to_json
+from diffusion.types import ScheduleConfig
 
 
 @pytest.fixture

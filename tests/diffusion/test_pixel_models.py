@@ -15,22 +15,10 @@ from diffusion.checkpoint import PixelConfig, read_config, recipes, write_atomic
 from diffusion.denoise import Job, denoise, own
 from diffusion.family import FAMILIES, empty_latent, family_of
 from diffusion.pixel import in_channels, labels_of, load_unet
+from diffusion.recipes import Guider, ModelRecipe, Patch, TextEncoderRecipe, from_json, to_json
 from diffusion.schedule import schedule
 from diffusion.store import Store, pick_device, pick_dtype
-from diffusion.types import (
-    Conditioning,
-    Guider,
-    Image,
-    ModelRecipe,
-    Noise,
-    Patch,
-    Prompt,
-    Sampler,
-    ScheduleConfig,
-    TextEncoderRecipe,
-    from_json,
-    to_json,
-)
+from diffusion.types import Conditioning, Image, Noise, Prompt, Sampler, ScheduleConfig
 from diffusion.unet import UNet, UNetConfig
 
 WORDS = ("cat", "dog", "polar bear")

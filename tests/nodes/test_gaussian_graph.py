@@ -5,7 +5,8 @@ import torch
 
 from diffusion import family
 from diffusion.kinds import KINDS
-from diffusion.types import Conditioning, Level, ModelRecipe, ScheduleConfig
+from diffusion.recipes import ModelRecipe
+from diffusion.types import Conditioning, Level, ScheduleConfig
 from engine.api import load, run
 from engine.cache import Cache
 from engine.context import Context, Settings
@@ -20,6 +21,7 @@ class GaussianFamily:
     """Its network says E[x0 | x] of data N(0.7, 0.5^2)."""
 
     shared = ()
+    pushes_from_empty = True
 
     def load(self, recipe, dtype):
         return torch.nn.Identity()

@@ -1,0 +1,176 @@
+"""Networks made worse on purpose for one call: what some ways of guiding push away from.
+
+Layers are named as the library names them: a number is a transformer's block, "mid", "down.1" and "up.0" are parts of a
+U-Net, and any longer name of a module will do.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from diffusion.guidance import Inputs, Network
+from diffusion.types import Level
+
+Change = Callable[[Sequence[nn.Module], torch.Size], AbstractContextManager[None]]
+"""Changes blocks of a network that is called with an x of this size, and back again."""
+
+
+def perturbed(network: Network, module: nn.Module, change: Change, layers: str = "") -> Network:
+    """The network, with the blocks of these layers changed while it runs. ValueError if it has none such.
+
+    layers: names, with commas between; "" is the middle of a U-Net, or a transformer's block in the middle.
+    """
+    blocks = blocks_of(module, layers)
+
+    def run(x: torch.Tensor, level: Level, inputs: Inputs) -> torch.Tensor:
+        with change(blocks, x.shape):
+            return network(x, level, inputs)
+
+    return run
+
+
+def blocks_of(module: nn.Module, layers: str = "") -> list[nn.Module]:
+    """The transformer blocks in the named layers of a network. ValueError that lists the layers if there are none."""
+    stack = getattr(module, "transformer_blocks", None)
+    known = [f"mid, {_short('down_blocks', module)}, {_short('up_blocks', module)}"]
+    if stack is not None:
+        known = [f"0 … {len(stack) - 1}"]
+    elif not hasattr(module, "mid_block"):
+        raise ValueError("this model has no transformer blocks; Stable Diffusion, SDXL, SD3 and Flux have")
+    default = "mid" if stack is None else str(len(stack) // 2)
+    found: list[nn.Module] = []
+    for name in (layers or default).split(","):
+        inside = [block for block in _named(module, name.strip()) if hasattr(block, "attn1") or hasattr(block, "attn")]
+        if not inside:
+            raise ValueError(f'the model has no transformer blocks in "{name.strip()}"; its layers: {known[0]}')
+        found += [block for block in inside if block not in found]
+    return found
+
+
+def _named(module: nn.Module, name: str) -> Iterator[nn.Module]:
+    path = f"transformer_blocks.{name}" if name.isdigit() else re.sub(r"^(mid|down|up)\b", _long, name)
+    try:
+        yield from module.get_submodule(path).modules() if path else ()
+    except AttributeError:
+        return
+
+
+def _long(match: re.Match[str]) -> str:
+    return {"mid": "mid_block", "down": "down_blocks", "up": "up_blocks"}[match[1]]
+
+
+def _short(stack: str, module: nn.Module) -> str:
+    return ", ".join(f"{stack.removesuffix('_blocks')}.{i}" for i in range(len(getattr(module, stack, ()))))
+
+
+class Identity:
+    """Attention whose map is the identity: every token gets its own value and no other's."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        picture: torch.Tensor = attn.to_v(hidden_states)
+        for layer in getattr(attn, "to_out", None) or ():
+            picture = layer(picture)
+        if encoder_hidden_states is None:
+            return picture
+        text = attn.add_v_proj(encoder_hidden_states)
+        return picture, text if getattr(attn, "context_pre_only", False) else attn.to_add_out(text)
+
+
+@contextmanager
+def identity_attention(blocks: Sequence[nn.Module], size: torch.Size) -> Iterator[None]:
+    """Self-attention in the blocks gathers nothing (Ahn et al. 2024)."""
+    attentions: list[Any] = _self_attentions(blocks)
+    before = [attn.processor for attn in attentions]
+    try:
+        for attn in attentions:
+            attn.processor = Identity()
+        yield
+    finally:
+        for attn, processor in zip(attentions, before, strict=True):
+            attn.processor = processor
+
+
+@contextmanager
+def skipped(blocks: Sequence[nn.Module], size: torch.Size) -> Iterator[None]:
+    """The blocks hand on what they are given (arXiv 2411.18664)."""
+
+    def hand_on(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+        picture = kwargs.get("hidden_states", args[0] if args else None)
+        return (kwargs["encoder_hidden_states"], picture) if isinstance(out, tuple) else picture
+
+    with ExitStack() as hooks:
+        for block in blocks:
+            hooks.callback(block.register_forward_hook(hand_on, with_kwargs=True).remove)
+        yield
+
+
+def blurred_queries(sigma: float) -> Change:
+    """A change: the queries of self-attention in the blocks are blurred over the picture (arXiv 2408.00760).
+
+    sigma: of the Gaussian, in tokens; infinite is the mean of all.
+    """
+
+    @contextmanager
+    def change(blocks: Sequence[nn.Module], size: torch.Size) -> Iterator[None]:
+        def blur(layer: nn.Module, args: tuple[Any, ...], queries: torch.Tensor) -> torch.Tensor:
+            height, width = tokens_of(size, queries.shape[1])
+            grid = queries.transpose(1, 2).reshape(*queries.shape[::2], height, width)  # (B, D, h, w)
+            return gaussian(grid, sigma).flatten(2).transpose(1, 2)
+
+        with ExitStack() as hooks:
+            attentions: list[Any] = _self_attentions(blocks)
+            for attn in attentions:
+                hooks.callback(attn.to_q.register_forward_hook(blur).remove)
+            yield
+
+    return change
+
+
+def tokens_of(size: torch.Size, tokens: int) -> tuple[int, int]:
+    """Height and width in tokens of an x (B, C, H, W) that a network has halved so often that it has so many."""
+    height, width = size[2:]
+    while height * width > tokens and height * width > 1:
+        height, width = math.ceil(height / 2), math.ceil(width / 2)
+    if height * width != tokens:
+        raise ValueError(f"{tokens} tokens are no picture of {size[2]} x {size[3]} halved")
+    return height, width
+
+
+def gaussian(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    """x (B, C, H, W) blurred over H and W, reflected at the edges; the mean for an infinite sigma."""
+    if math.isinf(sigma):
+        return x.mean((2, 3), keepdim=True).expand_as(x)
+    for axis in (2, 3):
+        radius = min(math.ceil(3 * sigma), x.shape[axis] - 1)
+        places = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32)
+        weight = torch.exp(-0.5 * (places / sigma) ** 2)
+        weight = (weight / weight.sum()).to(x.dtype)
+        shape, pad = (
+            ((2 * radius + 1, 1), (0, 0, radius, radius)) if axis == 2 else ((1, 2 * radius + 1), (radius,) * 2)
+        )
+        kernel = weight.view(1, 1, *shape).expand(x.shape[1], 1, *shape)
+        x = F.conv2d(F.pad(x, (*pad, 0, 0) if axis == 3 else pad, mode="reflect"), kernel, groups=x.shape[1])
+    return x
+
+
+def _self_attentions(blocks: Sequence[nn.Module]) -> list[Any]:
+    """The self-attentions of blocks: of a picture alone, or of picture and text as one."""
+    return [
+        attn
+        for block in blocks
+        for name in ("attn1", "attn", "attn2")
+        if (attn := getattr(block, name, None)) is not None and not getattr(attn, "is_cross_attention", False)
+    ]

@@ -1,0 +1,178 @@
+"""What is sampled with what: models by their recipes, and guiders over them. Importing this file imports no tensors.
+
+A recipe says how to get a part of a model, without its weights. It compares by value, hashes, prints and turns into
+JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from diffusion.types import Conditioning, Picture, Prediction, ScheduleConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A change to a model's weights or to what it is fed, such as a LoRA: kind, file, its digest, and settings."""
+
+    kind: str
+    source: str
+    digest: str = ""
+    settings: tuple[tuple[str, float | str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ControlNetRecipe:
+    """How to get a network that steers a denoiser by a picture. family: of the denoisers that it fits."""
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A ControlNet and the picture it follows.
+
+    strength: what its output is multiplied with. start, end: the part of the whole schedule, 0 … 1, in which it acts.
+    vae: what makes a latent of the picture, for the families whose ControlNets see one.
+    """
+
+    net: ControlNetRecipe
+    picture: Picture
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    vae: VAERecipe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """How to get a denoiser, without its weights.
+
+    family: the adapter that knows what the network is fed. source: folder or file. digest: of the weights.
+    dtype: float32, bfloat16, float16, or auto. prediction: what the output means.
+    space, channels, factor: the latent space; a picture of H x W is a latent of H / factor x W / factor.
+    height, width: the picture size it was made for, in pixels. multiple: what any size must be a multiple of.
+    sampler: what the kind "model" stands for.
+    clip: its data lie in -1 … 1, so what it takes for x0 is clipped to that.
+    zero_negative: with nothing to push away from it takes zeros, and not an empty text.
+    class_names: what a class-conditional model was taught, in the order of its labels.
+    patches: what changes its weights. controls: what steers it beside the text.
+    variant: of the weight files, such as fp16; empty for the plain ones.
+    """
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    prediction: Prediction = "epsilon"
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    space: str = "pixel"
+    channels: int = 3
+    factor: int = 1
+    height: int = 512
+    width: int = 512
+    multiple: int = 8
+    sampler: str = "ddpm"
+    clip: bool = False
+    zero_negative: bool = False
+    class_names: tuple[str, ...] = ()
+    patches: tuple[Patch, ...] = ()
+    controls: tuple[Control, ...] = ()
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoderRecipe:
+    """How to get what turns text into conditioning. class_names: the words it knows, if it is a table of labels."""
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    class_names: tuple[str, ...] = ()
+    patches: tuple[Patch, ...] = ()
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VAERecipe:
+    """How to get what turns latents into pictures and back. channels: of its latents."""
+
+    family: str
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    space: str = "pixel"
+    channels: int = 3
+    factor: int = 1
+    variant: str = ""
+
+
+Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe | ControlNetRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way of guiding other than plain classifier-free guidance.
+
+    kind: known to `diffusion.guiders`, which says what it takes. settings: of the kind, by name. start, stop: the part
+    of the whole schedule, 0 … 1, in which it pushes away from a worse model. worse: that model, where it is another.
+    """
+
+    kind: str
+    settings: tuple[tuple[str, float | str], ...] = ()
+    start: float = 0.0
+    stop: float = 1.0
+    worse: ModelRecipe | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Guider:
+    """A model told what to draw, by guidance (see `diffusion.guidance`).
+
+    positive, negative: None where the model is to run without a condition.
+    scale: w. rescale: 0 … 1. start, stop: the part of the whole schedule, 0 … 1, in which it guides.
+    method: None for classifier-free guidance. third: one condition more, for the methods that ask for it.
+    """
+
+    model: ModelRecipe
+    positive: Conditioning | None = None
+    negative: Conditioning | None = None
+    scale: float = 1.0
+    rescale: float = 0.0
+    start: float = 0.0
+    stop: float = 1.0
+    method: Method | None = None
+    third: Conditioning | None = None
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain JSON values, with the name of its class under "recipe"."""
+    return {"recipe": type(recipe).__name__, **asdict(recipe)}
+
+
+def from_json(value: Mapping[str, Any]) -> Recipe:
+    """The recipe that `to_json` wrote. Raises ValueError if it names no recipe, or has other fields."""
+    fields = dict(value)
+    name = fields.pop("recipe", None)
+    kinds: dict[object, type[Recipe]] = {k.__name__: k for k in (ModelRecipe, TextEncoderRecipe, VAERecipe)}
+    try:
+        if "schedule" in fields:
+            fields["schedule"] = ScheduleConfig(**fields["schedule"])
+        if "class_names" in fields:
+            fields["class_names"] = tuple(fields["class_names"])
+        if fields.get("controls"):
+            raise ValueError("a model with ControlNets")
+        fields.pop("controls", None)
+        if "patches" in fields:
+            patches = [{**p, "settings": tuple((k, v) for k, v in p["settings"])} for p in fields["patches"]]
+            fields["patches"] = tuple(Patch(**p) for p in patches)
+        return kinds[name](**fields)
+    except (KeyError, TypeError) as err:
+        raise ValueError(f"not a recipe: {err}") from err
