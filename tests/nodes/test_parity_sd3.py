@@ -155,6 +155,33 @@ def test_p7_image_to_image(ours, reference, kind, sampler, start, tmp_path):
     assert_same(ours(kind, **picture, sampler__kind=sampler), there)
 
 
+def test_weights_in_shards_and_in_one_file_draw_the_same(ours, checkpoint, tmp_path):
+    from transformers import T5EncoderModel
+
+    whole = checkpoint("sd3")
+    folder = shutil.copytree(whole, tmp_path / "model")
+    for part, cls in (("transformer", diffusers.SD3Transformer2DModel), ("text_encoder_3", T5EncoderModel)):
+        shutil.rmtree(folder / part)
+        cls.from_pretrained(str(whole / part)).save_pretrained(folder / part, max_shard_size="20KB")
+        assert len(list((folder / part).glob("*.safetensors"))) > 1
+    assert np.array_equal(ours("sd3", base__source=str(folder)), ours("sd3"))
+
+
+@pytest.mark.parametrize("kind", ["sd3", "flux-dev"])
+def test_weights_are_loaded_in_the_dtype_wanted(checkpoint, kind):
+    from diffusion.family import family_of
+    from nodes.sources import recipes
+
+    for recipe in recipes(checkpoint(kind)):
+        module = family_of(recipe).load(recipe, torch.bfloat16)
+        assert {parameter.dtype for parameter in module.parameters()} == {torch.bfloat16}
+
+
+def test_p7_bfloat16_is_near(ours):
+    near = np.abs(ours("sd3", base__dtype="bfloat16") - ours("sd3"))
+    assert 0 < near.mean() < 0.02
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
