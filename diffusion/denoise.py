@@ -120,7 +120,7 @@ def _conditions(
 
 
 def _guided(guider: Guider, family: Family, rule: Rule) -> bool:
-    away = guider.negative is not None or family.pushes_from_empty
+    away = guider.negative is not None or guider.third is not None or family.pushes_from_empty
     return guider.positive is not None and (rule.always or guider.scale != 1) and away
 
 

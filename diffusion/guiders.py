@@ -37,6 +37,8 @@ from diffusion.recipes import Method, ModelRecipe
 from diffusion.types import Level, Schedule
 
 AXES = (1, 2, 3)
+TINY = 1e-12
+"""What is divided by is no less, so that an output of zeros gives no NaN."""
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -95,7 +97,7 @@ def magnitude_aware(damping: float) -> Callable[[Outputs], torch.Tensor]:
     """mambo. damping: a; 0 leaves w as it is."""
 
     def rule(o: Outputs) -> torch.Tensor:
-        ratio = norm(o.positive - o.negative) / norm(o.negative)
+        ratio = norm(o.positive - o.negative) / norm(o.negative).clamp(min=TINY)
         return combine(o.negative, o.positive, 1 + (o.scale - 1) * torch.exp(-damping * ratio))
 
     return rule
@@ -143,7 +145,7 @@ def perpendicular_negative(away: float) -> Callable[[Outputs], torch.Tensor]:
     def rule(o: Outputs) -> torch.Tensor:
         assert o.third is not None
         p, n = o.positive - o.third, o.negative - o.third
-        perpendicular = n - dot(n, p) / dot(p, p) * p
+        perpendicular = n - dot(n, p) / dot(p, p).clamp(min=TINY) * p
         return o.third + o.scale * (p - away * perpendicular)
 
     return rule

@@ -1,4 +1,4 @@
-"""Sampling: noise, an empty latent, guidance, and the denoiser that walks down a schedule."""
+"""Sampling: noise, an empty latent, and the denoiser that walks down a schedule."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -10,7 +10,7 @@ from engine.errors import Place, Problem
 from engine.node import Input, Node, Seed
 from engine.text import size
 from nodes.compute import dtype_for, preview
-from nodes.sockets import Conditioning, Guider, Latent, Model, Schedule
+from nodes.sockets import Guider, Latent, Model, Schedule
 from nodes.sockets import Noise as NoiseValue
 
 if TYPE_CHECKING:
@@ -108,27 +108,6 @@ class EmptyLatent(Node):
         from diffusion.family import empty_latent
 
         return empty_latent(self.model, self.width, self.height, self.batch)
-
-
-class CFG(Node):
-    """Classifier-free guidance: eps = eps_uncond + w (eps_cond - eps_uncond) (Ho & Salimans, 2022).
-
-    w = 1 asks the model once and does not look at the negative; larger w follows the prompt more closely at the cost of
-    variety. rescale brings the result's deviation back to that of eps_cond (Lin et al. 2023). Guidance acts between
-    start and stop, fractions of the schedule; outside them w is 1.
-    """
-
-    version = 1
-    model: Model
-    positive: Conditioning | None = Input(None, about="what to draw; none: the model without a condition")
-    negative: Conditioning | None = Input(None, about="what to push away from; none: the model's empty condition")
-    scale: float = Input(7.0, ge=0, le=100, about="w; 1 runs the model once")
-    rescale: float = Input(0.0, ge=0, le=1, about="how much of the deviation of eps_cond to restore")
-    start: float = Input(0.0, ge=0, le=1, about="where on the schedule guidance begins")
-    stop: float = Input(1.0, ge=0, le=1, about="where on the schedule guidance ends")
-
-    def run(self, ctx: Context) -> Guider:
-        return Guider(self.model, self.positive, self.negative, self.scale, self.rescale, self.start, self.stop)
 
 
 class UNetDenoise(Node):
