@@ -7,9 +7,9 @@ folder: str = Input(about="pictures with captions", files=folder_files("*.png", 
 import fnmatch
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import Problem, WeftError, error
 from engine.paths import resolve_input
@@ -19,7 +19,7 @@ from engine.text import quoted
 if TYPE_CHECKING:
     from engine.context import Settings
     from engine.graph import NodeDef, Workflow
-    from engine.spec import FilesOf
+    from engine.spec import FilesOf, InputSpec
 
 FILES_LIMIT = 100_000
 """Files of one folder at most."""
@@ -105,15 +105,18 @@ def check_files(workflow: "Workflow", allowed: Sequence[Path] = ()) -> list[Prob
             if spec.template:
                 found = template_problems(value, values)
             elif spec.files:
-                found = _not_found(spec.files, value, workflow.document.folder, allowed)
+                literals = {other: _known(workflow, node, other) for other in (name, *spec.beside)}
+                found = _not_found(spec, literals, workflow.document.folder, allowed)
             path = ("nodes", node.id, name) if name in node.literals else ("params", node.params[name])
             problems += [workflow.document.placed(problem, path) for problem in found]
     return problems
 
 
-def _not_found(files: "FilesOf", value: str, folder: Path, allowed: Sequence[Path]) -> tuple[Problem, ...]:
+def _not_found(
+    spec: "InputSpec", literals: Mapping[str, Any], folder: Path, allowed: Sequence[Path]
+) -> tuple[Problem, ...]:
     try:
-        files(value, folder, allowed)
+        spec.find_files(literals, folder, allowed)
     except WeftError as why:
         return why.problems
     except OSError as why:

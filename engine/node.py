@@ -37,18 +37,20 @@ def Input(
     le: float | None = None,
     multiple_of: float | None = None,
     files: FilesOf | None = None,
+    beside: tuple[str, ...] = (),
     template: bool = False,
 ) -> Any:
     """Declare an input: its default (none: required), its description and its range, both ends included.
 
     files: the text names files whose content belongs in the node's key; see `engine.spec.FilesOf`.
+    beside: inputs whose literals decide with it which files those are; `files` gets them by name.
     template: the text is a file name in which `{param}` is expanded when the node runs.
     """
     field = Field(
         default, description=about, ge=ge, le=le, multiple_of=multiple_of, json_schema_extra={"template": template}
     )
     if files:
-        field.metadata.append(FilesMark(files))
+        field.metadata.append(FilesMark(files, beside))
     return field
 
 

@@ -166,6 +166,7 @@ def _both(a: InputSpec, b: InputSpec, a_name: str, b_name: str) -> InputSpec:
         multiple_of=step,
         seed=a.seed and b.seed,
         files=a.files or b.files,
+        beside=a.beside if a.files else b.beside,
     )
 
 

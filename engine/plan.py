@@ -127,33 +127,33 @@ class FilesOfNodes:
     def __init__(self, cache: Cache, settings: Settings) -> None:
         self._cache = cache
         self._settings = settings
-        self._known: dict[tuple[str, str, str], list[list[str]]] = {}
+        self._known: dict[tuple[Any, ...], list[list[str]]] = {}
 
     def __call__(self, node: NodeDef, name: str) -> list[list[str]]:
         """[name, sha256] of each file behind an input; raises Bad if one is missing or may not be read."""
-        value = node.literals[name]
-        known = self._known.get((node.id, name, value))
+        beside = (node.literals.get(other) for other in node.cls.inputs[name].beside)
+        at = (node.id, name, node.literals[name], *beside)
+        known = self._known.get(at)
         if known is None:
-            known = self._known[node.id, name, value] = self._digest(node, name, value)
+            known = self._known[at] = self._digest(node, name)
         return known
 
     def changed(self, node: NodeDef) -> str:
         """The first input of a node whose files are no longer what they were when this plan was made, or nothing."""
         for name in inputs_with_files(node):
             try:
-                if self._digest(node, name, node.literals[name]) != self(node, name):
+                if self._digest(node, name) != self(node, name):
                     return name
             except Bad:
                 return name
         return ""
 
-    def _digest(self, node: NodeDef, name: str, value: Any) -> list[list[str]]:
+    def _digest(self, node: NodeDef, name: str) -> list[list[str]]:
         spec = node.cls.inputs[name]
-        assert spec.files is not None
         settings = self._settings
         anywhere = (node.id, name) in settings.open_paths
         try:
-            paths = spec.files(value, settings.folder, (_ANYWHERE,) if anywhere else settings.allowed)
+            paths = spec.find_files(node.literals, settings.folder, (_ANYWHERE,) if anywhere else settings.allowed)
             return [[name, self._cache.sha256(path)] for name, path in zip(names_of(paths), paths, strict=True)]
         except WeftError as why:
             raise Bad(_at_input(why.problems[0], name)) from why

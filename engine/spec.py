@@ -3,7 +3,7 @@
 import json
 import math
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -19,8 +19,9 @@ TEXT_LIMIT = 64 * 1024
 DIGITS = 20
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
-FilesOf = Callable[[str, Path, Sequence[Path]], Sequence[Path]]
-"""(the literal, the workflow's folder, other allowed folders) -> the files whose content the input stands for."""
+FilesOf = Callable[..., Sequence[Path]]
+"""(the literal, the workflow's folder, other allowed folders) -> the files whose content the input stands for; also by
+name the literals of the inputs that it asked for with `beside`."""
 
 
 class Bad(Exception):
@@ -33,9 +34,10 @@ class Bad(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FilesMark:
-    """Field metadata: the input names files, and this finds them."""
+    """Field metadata: the input names files, and this finds them, knowing the literals of the inputs beside it."""
 
     files: FilesOf
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class InputSpec:
     seed: bool = False
     """A seed: absent, null or -1 means that one is drawn, shown and recorded."""
     files: FilesOf | None = None
+    beside: tuple[str, ...] = ()
+    """Other inputs of the node whose literals `files` is told."""
     template: bool = False
     """A file name template; `{param}` is expanded when it runs, and it is not in the key."""
     free: bool = False
@@ -86,6 +90,11 @@ class InputSpec:
         low = "" if self.ge is None else f"{self.ge:g}" if abs(self.ge) < 1e6 else str(int(self.ge))
         high = "" if self.le is None else f"{self.le:g}" if abs(self.le) < 1e6 else str(int(self.le))
         return f"{low}…{high}"
+
+    def find_files(self, literals: Mapping[str, Any], folder: Path, allowed: Sequence[Path]) -> Sequence[Path]:
+        """The files that a literal of this input stands for, by all literals of its node. Errors as its `files` has."""
+        assert self.files is not None
+        return self.files(literals[self.name], folder, allowed, **{name: literals.get(name) for name in self.beside})
 
     def takes(self, kind: type) -> bool:
         """Whether a value of this type fits: the same class or a subclass; an int fits where a number does."""
@@ -254,6 +263,7 @@ def spec_of(name: str, field: "FieldInfo", annotation: Any) -> InputSpec:
                 raise TypeError(f"{name}: {kind.__name__} is not a registered wire type") from None
     limits = {k: getattr(m, k) for m in field.metadata for k in ("ge", "le", "multiple_of") if hasattr(m, k)}
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    mark = next((m for m in field.metadata if isinstance(m, FilesMark)), None)
     return InputSpec(
         name=name,
         kinds=tuple(dict.fromkeys(kinds)),
@@ -263,7 +273,8 @@ def spec_of(name: str, field: "FieldInfo", annotation: Any) -> InputSpec:
         about=field.description or "",
         choices=tuple(choices),
         seed=bool(extra.get("seed")),
-        files=next((m.files for m in field.metadata if isinstance(m, FilesMark)), None),
+        files=mark.files if mark else None,
+        beside=mark.beside if mark else (),
         template=bool(extra.get("template")),
         free=free,
         **limits,
