@@ -49,7 +49,7 @@ def _report(why: Exception, words: list[str]) -> int:
 
 
 def _dispatch(words: list[str], registry: "Registry | None") -> int:
-    verb = words[0] if words else ""
+    verb = words[0] if words else "tui" if _at_a_terminal() else ""
     if verb in ("", "-h", "--help", "help"):
         sys.stdout.write(help_text())
         return 0
@@ -79,9 +79,15 @@ def _dispatch(words: list[str], registry: "Registry | None") -> int:
     args = parser.parse(rest)
     import importlib
 
-    code: int = importlib.import_module(f"commands.{VERBS[verb][0]}").main(args, registry)
+    module = VERBS[verb][0]
+    code: int = importlib.import_module(module if "." in module else f"commands.{module}").main(args, registry)
     sys.stdout.flush()
     return code
+
+
+def _at_a_terminal() -> bool:
+    """Whether a bare `weft` opens the TUI rather than print what it could do."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)) and os.environ.get("TERM") != "dumb"
 
 
 def _tolerant_streams() -> None:
@@ -155,7 +161,7 @@ def parser_of(verb: str) -> Parser:
 
 
 def help_text() -> str:
-    """What a bare `weft` prints."""
+    """What `weft --help` prints, and a bare `weft` where there is no terminal."""
     column = max(map(len, VERBS)) + 2
     lines = [f"  {name:<{column}}{about[0].lower()}{about[1:]}" for name, (_, about, _) in VERBS.items()]
     return "\n".join([ABOUT, *lines, "", "weft VERB --help says what a verb takes.", ""])
@@ -239,6 +245,10 @@ def _cache(p: argparse.ArgumentParser) -> None:
     _json(p)
 
 
+def _tui(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE", nargs="?", help="a workflow file, or the name of a shipped workflow")
+
+
 def _engine(p: argparse.ArgumentParser) -> None:
     p.add_argument("--stdio", action="store_true", help="commands on standard input, events on standard output")
     p.add_argument("--lazy", action="store_true", help="load libraries when a node needs them, not at once")
@@ -264,11 +274,12 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "new": ("new", "Make a workflow file from a shipped one", _new),
     "diff": ("diff", "Compare two workflows, down to each input; exit code 1 if they differ", _diff),
     "cache": ("cache", "Look into the cache, bound it, or check it", _cache),
+    "tui": ("tui.command", "Open the graph runner on the terminal, as a bare weft does", _tui),
     "engine": ("engine", "Run workflows for another process, which speaks JSON lines", _engine),
     "doctor": ("doctor", "Check this installation and say what to do", _nothing),
     "errors": ("errors", "List the codes of errors and warnings", _nothing),
 }
-"""verb -> (its module in commands/, what it does, what it takes)."""
+"""verb -> (its module in commands/, or elsewhere by its full name, what it does, what it takes)."""
 
 
 if __name__ == "__main__":

@@ -311,7 +311,8 @@ def _cell_view(cell: Cell, over: int, count: int) -> View:
             because = cell.because
             if because in ("", "cancelled", "died"):
                 return View(cell.state, "cancelled" + of_all)
-            return View(cell.state, "skipped" + of_all, why=f"{visible(because)} failed")
+            why = "the run ended before it" if because == "failed" else f"{visible(because)} failed"
+            return View(cell.state, "skipped" + of_all, why=why)
     return View(cell.state, str(cell.state) + of_all)
 
 

@@ -60,8 +60,14 @@ class Action:
 
     @property
     def method(self) -> str:
-        """The name of what Textual calls: action_METHOD."""
+        """The name of what Textual calls, action_METHOD; for "screen.NAME" the action is show('NAME')."""
         return self.id.replace(".", "_")
+
+    @property
+    def call(self) -> str:
+        """The action as Textual reads it."""
+        area, _, verb = self.id.partition(".")
+        return f"show('{verb}')" if area == "screen" and verb != "back" else self.method
 
     def live(self, now: Situation) -> bool:
         """Whether it can be done now."""

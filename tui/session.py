@@ -186,6 +186,16 @@ class Session:
         self.version += 1
         return node in self.muted
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is one to make again."""
+        return bool(self._redo)
+
     def undo(self) -> str | None:
         """Take the last change back; returns what it was, or None if there is none."""
         return self._swap(self._undo, self._redo)

@@ -1,0 +1,121 @@
+"""What all screens share: keys from the table, the header and the footer, and being told what is new."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tui.desk import Desk
+from tui.keys import Action, Situation, live
+from tui.keytable import TABLES
+from tui.screens import SCREENS
+from tui.widgets.bars import FooterBar, HeaderBar
+
+if TYPE_CHECKING:
+    from tui.app import WeftApp
+
+
+def bindings(name: str) -> list[Binding]:
+    """The bindings of a screen, from the table; the footer is our own, so none is shown by Textual."""
+    return [Binding(action.keys, action.call, action.about, show=False, id=action.id) for action in TABLES[name]]
+
+
+class WeftScreen(Screen[Any]):
+    """A full screen. A subclass sets NAME, yields its panes in `body`, and may override `situation`, `desk_changed`."""
+
+    NAME: ClassVar[str] = ""
+    HEAD: ClassVar[str] = ""
+    """What the header says in place of the file."""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]  # noqa: RUF012 - Textual's own
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if cls.NAME in TABLES:
+            cls.BINDINGS = [*bindings(cls.NAME)]
+        super().__init_subclass__(**kwargs)
+
+    @property
+    def weft(self) -> "WeftApp":
+        """The app."""
+        return cast("WeftApp", self.app)
+
+    @property
+    def desk(self) -> Desk:
+        """Everything that is open and goes on."""
+        return self.weft.desk
+
+    def compose(self) -> ComposeResult:
+        """The header, the panes, the footer."""
+        yield HeaderBar(self.desk, self.HEAD)
+        yield from self.body()
+        yield FooterBar([action for action in TABLES.get(self.NAME, ()) if self.can(action)])
+
+    def body(self) -> Iterable[Widget]:
+        """The panes."""
+        return ()
+
+    def situation(self) -> Situation:
+        """What decides which keys are live."""
+        return Situation(**self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """What is the same on all screens."""
+        desk = self.desk
+        session = desk.session
+        return {
+            "file": session is not None,
+            "running": desk.queue.current is not None,
+            "engine": desk.client.alive,
+            "image": any(str(o.get("mime", "")).startswith("image/") for r in desk.runs.values() for o in r.outputs),
+        }
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action is live; Textual asks before it does anything that a key stands for."""
+        call = f"show('{parameters[0]}')" if action == "show" and parameters else action
+        found = next((a for a in TABLES.get(self.NAME, ()) if a.call == call), None)
+        return found is None or (self.can(found) and found.live(self.situation()))
+
+    def can(self, action: Action) -> bool:
+        """Whether there is something that does it: a method here or of the app, or a screen of that name."""
+        area, _, verb = action.id.partition(".")
+        if area == "screen" and verb != "back":
+            return verb in SCREENS
+        method = f"action_{action.method}"
+        return hasattr(self, method) or hasattr(self.app, method)
+
+    def refresh_keys(self) -> None:
+        """The situation may have changed: the footer shows what is live now."""
+        for bar in self.query(FooterBar):
+            bar.now = self.situation()
+            bar.refresh()
+
+    def desk_changed(self, what: frozenset[str]) -> None:
+        """Something on the desk is new (see `tui.desk` for the words). An override calls this, too."""
+        for bar in self.query(HeaderBar):
+            bar.refresh()
+        self.refresh_keys()
+
+    def on_mount(self) -> None:
+        """Show everything once."""
+        self.desk_changed(frozenset({"session", "board", "run", "queue", "engine", "log"}))
+
+    def on_screen_resume(self) -> None:
+        """Back from another screen: much may have changed."""
+        if self.is_mounted:
+            self.desk_changed(frozenset({"session", "board", "run", "queue", "engine", "log"}))
+
+    def live_actions(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        """(id, about, what does it) of everything that can be done here now, for the palette."""
+        return [
+            (action.id, action.about, lambda call=action.call: self.run_action(call))  # type: ignore[misc]
+            for action in live(TABLES.get(self.NAME, ()), self.situation())
+            if self.can(action)
+        ]
+
+    def action_screen_back(self) -> None:
+        """To the screen from which this one was opened."""
+        self.weft.back()

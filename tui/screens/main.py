@@ -1,0 +1,18 @@
+"""The main screen: the panes, and everything that its keys do."""
+
+from tui.screens.filing import Filing
+from tui.screens.finding import Finding
+from tui.screens.running import Running
+from tui.widgets.params import ParamsPane
+
+
+class MainScreen(Running, Finding, Filing):
+    """See the module."""
+
+    NAME = "main"
+
+    def on_params_pane_selected(self, event: ParamsPane.Selected) -> None:
+        """A row was clicked; twice: edit it."""
+        self.action_pane_params()
+        if event.again:
+            self.action_edit_value()

@@ -1,0 +1,228 @@
+"""Small windows over a screen, each of which asks for one thing and gives back what it was told, or None."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from engine.errors import WeftError
+from engine.spec import Bad
+from tui import look
+from tui.fields import Field
+
+T = TypeVar("T")
+
+
+class Window(ModalScreen[T], Generic[T]):
+    """A window with a title. Escape closes it with None."""
+
+    AUTO_FOCUS: ClassVar[str | None] = "Input, OptionList"
+    BINDINGS: ClassVar[list[Any]] = [Binding("escape", "leave", "Back", show=False)]
+    DEFAULT_CSS = """
+    Window { align: center middle; background: $background 60%; }
+    Window > Vertical {
+        width: 76; max-width: 94%; height: auto; max-height: 88%;
+        border: round $primary; border-title-color: $foreground; background: $surface; padding: 0 1;
+    }
+    Window Input { border: none; height: 1; padding: 0; background: $panel; }
+    Window OptionList { border: none; padding: 0; height: auto; max-height: 18; background: $surface; }
+    Window Static { height: auto; }
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._window_title = title
+
+    def compose(self) -> ComposeResult:
+        """The window and what is in it."""
+        with Vertical() as box:
+            box.border_title = Text(look.safe(self._window_title, 70))
+            yield from self.inside()
+
+    def inside(self) -> ComposeResult:
+        """What is in the window."""
+        yield from ()
+
+    def action_leave(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
+
+
+class AskText(Window[str]):
+    """Asks for a line of text. check: raises WeftError or Bad with what is wrong with it; shown as it is typed."""
+
+    def __init__(
+        self, title: str, value: str = "", hint: str = "", check: Callable[[str], object] | None = None
+    ) -> None:
+        super().__init__(title)
+        self._value, self._hint, self._check_text = value, hint, check
+
+    def inside(self) -> ComposeResult:
+        """An input, and below it what may be typed or what is wrong."""
+        yield Input(self._value, select_on_focus=True)
+        yield Static(Text(look.safe(self._hint, 400)), id="said")
+
+    def _wrong(self, text: str) -> str:
+        try:
+            if self._check_text is not None:
+                self._check_text(text)
+        except Bad as bad:
+            return f"{bad.problem.what}{f'; {bad.problem.hint}' if bad.problem.hint else ''}"
+        except WeftError as why:
+            return f"{why.problems[0].what}{f'; {why.problems[0].hint}' if why.problems[0].hint else ''}"
+        return ""
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say at once what is wrong."""
+        wrong = self._wrong(event.value)
+        told = Text(look.safe(f"⚠ {wrong}", 400), look.style(self.app, "failed")) if wrong else Text(
+            look.safe(self._hint, 400), look.style(self.app, "dim"))  # fmt: skip
+        self.query_one("#said", Static).update(told)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it, if it is right."""
+        if not self._wrong(event.value):
+            self.dismiss(event.value)
+
+
+class AskValue(AskText):
+    """Asks for the value of a field."""
+
+    def __init__(self, field: Field) -> None:
+        value = field.value
+        text = value if isinstance(value, str) else "" if not _plain(value) else _json(value)
+        about = " · ".join(filter(None, [field.about, field.range_text]))
+        super().__init__(field.key, text, about, field.read)
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, bool | int | float | list | dict)
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+class Choose(Window[str]):
+    """Asks for one of several; typing narrows them. options: (id, what is shown, more about it)."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("down", "step(1)", show=False, priority=True),
+        Binding("up", "step(-1)", show=False, priority=True),
+        Binding("pagedown", "step(10)", show=False, priority=True),
+        Binding("pageup", "step(-10)", show=False, priority=True),
+    ]
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str, str]], chosen: str = "") -> None:
+        super().__init__(title)
+        self._options, self._chosen = options, chosen
+        self.narrowed: list[str] = []
+        """The ids of those that are shown."""
+
+    def inside(self) -> ComposeResult:
+        """An input that narrows, and the list."""
+        yield Input(placeholder="type to narrow")
+        yield OptionList()
+
+    def on_mount(self) -> None:
+        """Show all."""
+        self._fill("")
+
+    def _fill(self, words: str) -> None:
+        wanted = words.lower().split()
+        shown = self.query_one(OptionList)
+        shown.clear_options()
+        self.narrowed = []
+        column = min(max((len(label) for _, label, _ in self._options), default=0), 32)
+        for id_, label, about in self._options:
+            if all(word in f"{label} {about}".lower() for word in wanted):
+                self.narrowed.append(id_)
+                text = Text.assemble(look.safe(label, 60).ljust(column), (f"  {look.safe(about, 200)}", "dim"),
+                                     no_wrap=True, overflow="ellipsis")  # fmt: skip
+                shown.add_option(Option(text, id=f"o{self._index(id_)}"))
+        if shown.option_count:
+            ids = [shown.get_option_at_index(i).id for i in range(shown.option_count)]
+            at = f"o{self._index(self._chosen)}"
+            shown.highlighted = ids.index(at) if at in ids and not words else 0
+
+    def _index(self, id_: str) -> int:
+        return next((i for i, option in enumerate(self._options) if option[0] == id_), -1)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Narrow the list."""
+        self._fill(event.value)
+
+    def on_input_submitted(self) -> None:
+        """Take the highlighted one."""
+        shown = self.query_one(OptionList)
+        if shown.highlighted is not None:
+            self._take(shown.get_option_at_index(shown.highlighted).id)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Take the one that was clicked."""
+        self._take(event.option.id)
+
+    def _take(self, id_: str | None) -> None:
+        self.dismiss(self._options[int((id_ or "o0")[1:])][0])
+
+    def action_step(self, rows: int) -> None:
+        """Move the highlight while the input keeps the keys."""
+        shown = self.query_one(OptionList)
+        if shown.option_count:
+            now = shown.highlighted or 0
+            shown.highlighted = max(0, min(now + rows, shown.option_count - 1))
+
+
+class Confirm(Window[str]):
+    """Asks which of a few things to do, each with a letter. answers: (letter, what it does)."""
+
+    def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]]) -> None:
+        super().__init__(title)
+        self._said, self._answers = text, answers
+
+    def inside(self) -> ComposeResult:
+        """The question and the letters."""
+        yield Static(Text(self._said))
+        line = Text()
+        for letter, what in self._answers:
+            line.append(f" {letter} ", look.style(self.app, "accent", bold=True))
+            line.append(f"{what}   ")
+        yield Static(line.append("esc leave it", look.style(self.app, "dim")))
+
+    def on_key(self, event: Any) -> None:
+        """A letter answers."""
+        if event.character and any(event.character.lower() == letter for letter, _ in self._answers):
+            event.stop()
+            self.dismiss(event.character.lower())
+
+
+class Tell(Window[None]):
+    """Shows a text, such as an error in full. Enter or escape closes it."""
+
+    BINDINGS: ClassVar[list[Any]] = [Binding("enter,q", "leave", show=False), Binding("y", "copy", show=False)]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__(title)
+        self._said = text
+
+    def inside(self) -> ComposeResult:
+        """The text."""
+        from textual.containers import VerticalScroll
+
+        with VerticalScroll() as box:
+            box.styles.height = "auto"
+            box.styles.max_height = 24
+            yield Static(Text("\n".join(look.safe(line, 1000) for line in self._said.splitlines())))
+        yield Static(Text("y copies it · esc closes", look.style(self.app, "dim")))
+
+    def action_copy(self) -> None:
+        """Copy the text."""
+        self.app.copy_to_clipboard(self._said)
