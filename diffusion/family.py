@@ -13,6 +13,7 @@ from diffusion import flux, pixel, sd3, stable
 from diffusion.guidance import Load, Network
 from diffusion.prompt import Cut
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Prompt
 
 
@@ -30,8 +31,8 @@ class Family(Protocol):
         """The module of a recipe with its weights, on the CPU. ValueError if the file is damaged."""
         ...
 
-    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
-        """The denoising network as a callable over (x, level, inputs)."""
+    def network(self, module: nn.Module, recipe: ModelRecipe, steer: Steer = unsteered) -> Network:
+        """The denoising network as a callable over (x, level, inputs). steer: what ControlNets feed it beside these."""
         ...
 
     def unconditional(self, recipe: ModelRecipe, positive: Conditioning | None, load: Load) -> Conditioning:

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from diffusion import control_loading
 from diffusion.flowing import FlowTransformer, check_inputs
 from diffusion.guidance import Inputs, Network
-from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe
+from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe
+from diffusion.steer import Steer, unsteered
 from diffusion.t5 import TextEncodersWithT5, load_with_t5
 from diffusion.types import Conditioning, Level, Prompt
 from diffusion.weights import component
@@ -34,17 +36,19 @@ class Flux(FlowTransformer):
     clip_tokens = 0
 
     def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
-        """The transformer, the text encoders with their tokenizers, or the VAE."""
+        """The transformer, the text encoders with their tokenizers, the VAE, or a ControlNet."""
         from diffusers import AutoencoderKL, FluxTransformer2DModel
         from transformers import CLIPTextModel
 
+        if isinstance(recipe, ControlNetRecipe):
+            return control_loading.load(recipe, dtype)
         if isinstance(recipe, TextEncoderRecipe):
             return load_with_t5(recipe, {"text_encoder": CLIPTextModel}, "text_encoder_2", 0, dtype)
         if isinstance(recipe, ModelRecipe):
             return component(recipe, "transformer", FluxTransformer2DModel, dtype)
         return component(recipe, "vae", AutoencoderKL, dtype)
 
-    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
+    def network(self, module: nn.Module, recipe: ModelRecipe, steer: Steer = unsteered) -> Network:
         """x and embeddings to the transformer's output."""
         weights, config = next(module.parameters()), _config(module)
 
@@ -56,16 +60,16 @@ class Flux(FlowTransformer):
                 guidance = inputs.get("guidance", torch.full((batch,), GUIDANCE, device=x.device)).float()
             embeds = inputs["prompt_embeds"].to(weights.dtype)
             t = torch.full((batch,), level.t, dtype=torch.float32, device=x.device).to(weights.dtype)
-            o: torch.Tensor = module(
-                hidden_states=packed(x).to(weights.dtype),
-                timestep=t / 1000,
-                guidance=guidance,
-                pooled_projections=inputs["pooled"].to(weights.dtype),
-                encoder_hidden_states=embeds,
-                txt_ids=torch.zeros(embeds.shape[1], 3, device=x.device),
-                img_ids=places(height // 2, width // 2).to(x.device, torch.float32),
-                return_dict=False,
-            )[0]
+            fed = {
+                "hidden_states": packed(x).to(weights.dtype),
+                "timestep": t / 1000,
+                "guidance": guidance,
+                "pooled_projections": inputs["pooled"].to(weights.dtype),
+                "encoder_hidden_states": embeds,
+                "txt_ids": torch.zeros(embeds.shape[1], 3, device=x.device),
+                "img_ids": places(height // 2, width // 2).to(x.device, torch.float32),
+            }
+            o: torch.Tensor = module(**fed, **steer(level, inputs, fed), return_dict=False)[0]
             return unpacked(o, height, width).to(x.dtype)
 
         return run

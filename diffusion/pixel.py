@@ -18,6 +18,7 @@ from diffusion.checkpoint import WEIGHTS, read_config
 from diffusion.guidance import Inputs, Load, Network
 from diffusion.prompt import Cut
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.unet import UNet, UNetConfig
 
@@ -35,7 +36,7 @@ class Pixel:
         """The U-Net of a model folder. Text encoder and VAE hold no weights: an empty module."""
         return load_unet(Path(recipe.source)).to(dtype) if isinstance(recipe, ModelRecipe) else nn.Identity()
 
-    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
+    def network(self, module: nn.Module, recipe: ModelRecipe, steer: Steer = unsteered) -> Network:
         """x and labels to the U-Net's output. Labels may be left out: no class."""
         weights = next(module.parameters())
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from diffusion.types import Conditioning, Picture, Prediction, ScheduleConfig
+
+Hint = Literal["pixels", "latent", "unshifted latent"]
+"""What a ControlNet sees of its picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,19 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class ControlNetRecipe:
-    """How to get a network that steers a denoiser by a picture. family: of the denoisers that it fits."""
+    """How to get a network that steers a denoiser by a picture. family: of the denoisers that it fits.
+
+    hint: what it sees of the picture; an unshifted latent is one without its VAE's shift_factor.
+    modes: how many kinds of pictures a union net knows; 0 for one that knows its own only.
+    """
 
     family: str
     source: str
     digest: str = ""
     dtype: str = "auto"
     variant: str = ""
+    hint: Hint = "pixels"
+    modes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,8 @@ class Control:
     """A ControlNet and the picture it follows.
 
     strength: what its output is multiplied with. start, end: the part of the whole schedule, 0 … 1, in which it acts.
-    vae: what makes a latent of the picture, for the families whose ControlNets see one.
+    vae: what makes a latent of the picture, for the families whose ControlNets see one. mode: for a union net, which
+    kind of picture it is. guess: act on the positive alone, and less on the first blocks.
     """
 
     net: ControlNetRecipe
@@ -48,6 +58,8 @@ class Control:
     start: float = 0.0
     end: float = 1.0
     vae: VAERecipe | None = None
+    mode: int | None = None
+    guess: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from diffusion import control_loading
 from diffusion.flowing import FlowTransformer, check_inputs
 from diffusion.guidance import Inputs, Network
-from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe
+from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe
+from diffusion.steer import Steer, unsteered
 from diffusion.t5 import TextEncodersWithT5, load_with_t5
 from diffusion.types import Conditioning, Level, Prompt
 from diffusion.weights import component
@@ -31,10 +33,12 @@ class StableDiffusion3(FlowTransformer):
     clip_tokens = 77
 
     def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
-        """The transformer, the text encoders with their tokenizers, or the VAE."""
+        """The transformer, the text encoders with their tokenizers, the VAE, or a ControlNet."""
         from diffusers import AutoencoderKL, SD3Transformer2DModel
         from transformers import CLIPTextModelWithProjection
 
+        if isinstance(recipe, ControlNetRecipe):
+            return control_loading.load(recipe, dtype)
         if isinstance(recipe, TextEncoderRecipe):
             source = Path(recipe.source)
             t5 = "text_encoder_3" if (source / "text_encoder_3").is_dir() else ""
@@ -45,7 +49,7 @@ class StableDiffusion3(FlowTransformer):
             return component(recipe, "transformer", SD3Transformer2DModel, dtype)
         return component(recipe, "vae", AutoencoderKL, dtype)
 
-    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
+    def network(self, module: nn.Module, recipe: ModelRecipe, steer: Steer = unsteered) -> Network:
         """x and embeddings to the transformer's output."""
         weights, config = next(module.parameters()), _config(module)
         most = config.pos_embed_max_size * recipe.multiple
@@ -54,13 +58,13 @@ class StableDiffusion3(FlowTransformer):
             check_inputs(x, recipe, config, inputs)
             if max(x.shape[2:]) * recipe.factor > most:
                 raise ValueError(f"the model knows places up to {most} pixels: make the picture smaller")
-            o: torch.Tensor = module(
-                hidden_states=x.to(weights.dtype),
-                timestep=torch.full((x.shape[0],), level.t, dtype=torch.float32, device=x.device),
-                encoder_hidden_states=inputs["prompt_embeds"].to(weights.dtype),
-                pooled_projections=inputs["pooled"].to(weights.dtype),
-                return_dict=False,
-            )[0]
+            fed = {
+                "hidden_states": x.to(weights.dtype),
+                "timestep": torch.full((x.shape[0],), level.t, dtype=torch.float32, device=x.device),
+                "encoder_hidden_states": inputs["prompt_embeds"].to(weights.dtype),
+                "pooled_projections": inputs["pooled"].to(weights.dtype),
+            }
+            o: torch.Tensor = module(**fed, **steer(level, inputs, fed), return_dict=False)[0]
             return o.to(x.dtype)
 
         return run

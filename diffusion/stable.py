@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffusion import latent
+from diffusion import control_loading, latent
 from diffusion.clip import TextEncoders, load_encoders
 from diffusion.conditions import size_ids, zeroed
 from diffusion.guidance import PICTURE_SIZE, Inputs, Load, Network
 from diffusion.prompt import Cut
-from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.weights import component
 
@@ -31,16 +32,18 @@ class StableDiffusion:
     encoders: tuple[str, ...] = ("text_encoder",)
 
     def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
-        """The U-Net, the text encoders with their tokenizers, or the VAE."""
+        """The U-Net, the text encoders with their tokenizers, the VAE, or a ControlNet."""
         from diffusers import AutoencoderKL, UNet2DConditionModel
 
+        if isinstance(recipe, ControlNetRecipe):
+            return control_loading.load(recipe, dtype)
         if isinstance(recipe, TextEncoderRecipe):
             return load_encoders(recipe, self.encoders, dtype)
         if isinstance(recipe, ModelRecipe):
             return component(recipe, "unet", UNet2DConditionModel, dtype)
         return component(recipe, "vae", AutoencoderKL, dtype)
 
-    def network(self, module: nn.Module, recipe: ModelRecipe) -> Network:
+    def network(self, module: nn.Module, recipe: ModelRecipe, steer: Steer = unsteered) -> Network:
         """x and embeddings to the U-Net's output."""
         weights = next(module.parameters())
 
@@ -49,9 +52,13 @@ class StableDiffusion:
             t = torch.tensor(level.t, dtype=torch.float32, device=x.device)
             embeds = inputs["prompt_embeds"].to(weights.dtype)
             added = self._added(x, recipe, inputs, weights.dtype)
-            o: torch.Tensor = module(
-                x.to(weights.dtype), t, encoder_hidden_states=embeds, added_cond_kwargs=added, return_dict=False
-            )[0]
+            fed = {
+                "sample": x.to(weights.dtype),
+                "timestep": t,
+                "encoder_hidden_states": embeds,
+                "added_cond_kwargs": added,
+            }
+            o: torch.Tensor = module(**fed, **steer(level, inputs, fed), return_dict=False)[0]
             return o.to(x.dtype)
 
         return run
