@@ -153,20 +153,51 @@ def test_p9_the_shift_follows_the_size_that_the_schedule_is_told(capture_warning
     ]
 
 
-def test_without_a_negative_the_network_runs_once(ours, monkeypatch):
-    calls = []
+@pytest.fixture
+def calls(monkeypatch):
+    """The batch size of each call of the network, as they come."""
+    found = []
     forward = diffusers.FluxTransformer2DModel.forward
 
     def counted(self, hidden_states, *args, **kwargs):
-        calls.append(hidden_states.shape[0])
+        found.append(hidden_states.shape[0])
         return forward(self, hidden_states, *args, **kwargs)
 
     monkeypatch.setattr(diffusers.FluxTransformer2DModel, "forward", counted)
+    return found
+
+
+def test_without_a_negative_the_network_runs_once(ours, calls):
     ours("flux-dev")
     assert calls == [1] * STEPS
     calls.clear()
     ours("flux-dev", no=encode("grass"), guide__negative="@no")
     assert calls == [2] * STEPS
+
+
+def test_a_sweep_of_prompts_and_of_scales_that_are_told_is_one_batch(checkpoint, calls, tmp_path):
+    from engine.api import load, run
+    from engine.cache import Cache
+    from engine.context import Settings
+    from engine.sweep import Sweep
+    from nodes import registry
+
+    sizes = {"blank__width": 64, "blank__height": 64, "schedule__width": 64, "schedule__height": 64}
+    changes = {**told(1.0), **sizes, "sampler__kind": "model"}
+    nodes = text_to_image.graph(checkpoint("flux-dev"), "a fox", 1.0, STEPS, SEED, **changes)
+    nodes["save"] = {"type": "SaveImage", "image": "@decode", "path": "{variant}.png"}
+    workflow = load({"format": 1, "nodes": nodes}, registry=registry())
+    sweep = Sweep({"told.scale": [1.0, 9.0], "wanted.text": ["a fox", "grass"]})
+
+    def pictures(batch):
+        result = run(workflow, sweep=sweep, settings=Settings(out=tmp_path / str(batch), batch=batch), cache=Cache())
+        return np.stack([np.asarray(Image.open(file.path)) for file in result.files]).astype(int)
+
+    together = pictures(4)
+    assert calls == [4] * STEPS
+    alone = pictures(1)
+    assert np.abs(together - alone).max() <= 1
+    assert len({picture.tobytes() for picture in alone}) == 4
 
 
 def test_without_a_positive_it_draws_an_empty_text(ours):
