@@ -56,7 +56,8 @@ def rescaled(o: torch.Tensor, positive: torch.Tensor, part: float) -> torch.Tens
     """o pulled back to the deviation of the conditional output, against washed-out pictures (Lin et al. 2023, 3.4)."""
     # o' = phi o std(o_positive) / std(o) + (1 - phi) o,   std over each item of the batch
     axes = tuple(range(1, o.ndim))
-    ratio = positive.std(dim=axes, keepdim=True) / o.std(dim=axes, keepdim=True)
+    tiny = torch.finfo(o.dtype).tiny  # so that an o of zeros stays one
+    ratio = positive.std(dim=axes, keepdim=True) / o.std(dim=axes, keepdim=True).clamp(min=tiny)
     return part * (o * ratio) + (1 - part) * o
 
 

@@ -92,29 +92,41 @@ class Identity:
 @contextmanager
 def identity_attention(blocks: Sequence[nn.Module], size: torch.Size) -> Iterator[None]:
     """Self-attention in the blocks gathers nothing (Ahn et al. 2024)."""
-    attentions: list[Any] = _self_attentions(blocks)
-    before = [attn.processor for attn in attentions]
-    try:
-        for attn in attentions:
-            attn.processor = Identity()
+    with ExitStack() as undo:
+        for attn in _self_attentions(blocks):
+            undo.callback(attn.set_processor, attn.processor)
+            attn.set_processor(Identity())
         yield
-    finally:
-        for attn, processor in zip(attentions, before, strict=True):
-            attn.processor = processor
 
 
 @contextmanager
 def skipped(blocks: Sequence[nn.Module], size: torch.Size) -> Iterator[None]:
     """The blocks hand on what they are given (arXiv 2411.18664)."""
 
-    def hand_on(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
-        picture = kwargs.get("hidden_states", args[0] if args else None)
-        return (kwargs["encoder_hidden_states"], picture) if isinstance(out, tuple) else picture
+    def picture_only(hidden_states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        return hidden_states
 
-    with ExitStack() as hooks:
+    def text_and_picture(
+        hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return encoder_hidden_states, hidden_states
+
+    before = [vars(block).get("forward") for block in blocks]
+    try:
         for block in blocks:
-            hooks.callback(block.register_forward_hook(hand_on, with_kwargs=True).remove)
+            vars(block)["forward"] = text_and_picture if _joint(block) else picture_only
         yield
+    finally:
+        for block, forward in zip(blocks, before, strict=True):
+            if forward is None:
+                del vars(block)["forward"]
+            else:
+                vars(block)["forward"] = forward
+
+
+def _joint(block: nn.Module) -> bool:
+    """Whether a block sees picture and text as one, and hands on both."""
+    return hasattr(block, "attn")
 
 
 def blurred_queries(sigma: float) -> Change:
