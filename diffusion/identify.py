@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "text encoder": ("a text encoder without a denoiser", ""),
     "embedding": ("a textual inversion", "TextualInversion"),
     "ip-adapter": ("an IP-Adapter", "IPAdapter"),
-    "upscaler": ("an upscaler", "LoadUpscaler"),
+    "upscaler": ("an upscaler", "UpscaleImage"),
 }
 """What a file can be: in words, and the node that loads it."""
 

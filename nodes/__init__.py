@@ -8,6 +8,17 @@ from engine.registry import Pack, Registry
 PACK = Pack(
     "weft",
     {
+        "nodes.arrange": (
+            "ImageBatch",
+            "ImageBlend",
+            "ImageComposite",
+            "ImageCrop",
+            "ImageFlip",
+            "ImageFromBatch",
+            "LatentBatch",
+            "LatentBlend",
+            "LatentFromBatch",
+        ),
         "nodes.condition": (
             "AverageCondition",
             "CombineCondition",
@@ -16,6 +27,7 @@ PACK = Pack(
             "ConditionMask",
             "ConditionRange",
         ),
+        "nodes.control": ("ControlNetApply", "LoadControlNet"),
         "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist", "Shapes"),
         "nodes.evaluate": ("Classify", "FrechetDistance"),
         "nodes.guide": (
@@ -35,8 +47,20 @@ PACK = Pack(
         "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
         "nodes.load": ("LoadCheckpoint",),
+        "nodes.mask": (
+            "BlurMask",
+            "FeatherMask",
+            "GrowMask",
+            "ImageFromMask",
+            "InvertMask",
+            "MaskCombine",
+            "MaskFromImage",
+            "RectangleMask",
+            "SolidMask",
+        ),
         "nodes.prompt": ("PromptTemplate",),
         "nodes.sample": ("EmptyLatent", "Noise", "Sampler", "UNetDenoise"),
+        "nodes.scale": ("ImageScale", "LatentScale", "UpscaleImage"),
         "nodes.schedule": ("CutSchedule", "NoiseSchedule"),
         "nodes.text": ("FluxGuidance", "SizeCondition", "TextEncode", "ZeroCondition"),
         "nodes.train": ("PlotLoss", "SaveModel", "TrainDDPM"),
