@@ -93,10 +93,13 @@ def own(sampler: Sampler, model: ModelRecipe) -> Sampler:
 
 
 def to_the_table(schedule: Schedule, sampler: Sampler, model: ModelRecipe) -> Schedule:
-    """The schedule; where DDIM and PNDM stop on the table's least noisy level (`ends_clean`), ending there."""
-    if sampler.kind not in ("ddim", "pndm") or model.schedule.ends_clean or not schedule.ends_clean:
+    """The schedule; where the sampler stops on the table's least noisy level, ending there: DEIS, and DDIM and PNDM as
+    the model says (`ends_clean`)."""
+    config = model.schedule
+    ends_clean = {"ddim": config.ends_clean is not False, "pndm": config.ends_clean is True, "deis": False}
+    if schedule.kind == "flow" or ends_clean.get(sampler.kind, True) or not schedule.ends_clean:
         return schedule
-    return replace(schedule, levels=(*schedule.levels[:-1], least_noisy(model.schedule)))
+    return replace(schedule, levels=(*schedule.levels[:-1], least_noisy(config)))
 
 
 def _conditions(

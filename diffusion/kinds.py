@@ -4,13 +4,14 @@
 """
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from diffusion.types import Sampler, Schedule
 
 VARIANCE_PRESERVING = ("linear", "scaled_linear", "cosine")
 TABLES = (*VARIANCE_PRESERVING, "flow")
 BY_TIME = ("leading", "trailing", "linspace", "timesteps")
-ANY_SPACING = (*BY_TIME, "karras", "exponential", "beta", "sigmas")
+ANY_SPACING = (*BY_TIME, "lcm", "karras", "exponential", "beta", "sigmas")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Kind:
     unit: pure noise begins with deviation 1, as in Ho et al. 2020, rather than with the first level's sigma.
     tables, spacings: the schedules it takes. pure: it can leave a first level without any picture in it (alpha = 0);
     flow schedules always begin there, and all that take them can.
+    spacing, placing: what its scheduler in diffusers takes where a model names no spacing, and how it means leading and
+    linspace (`diffusion.spacing`). own_spacing: it takes that whatever the model names.
     """
 
     about: str
@@ -31,11 +34,21 @@ class Kind:
     tables: tuple[str, ...] = TABLES
     spacings: tuple[str, ...] = ANY_SPACING
     pure: bool = True
+    spacing: str = "linspace"
+    placing: str = "even"
+    own_spacing: bool = False
 
+
+class _Placed(TypedDict):
+    spacing: str
+    placing: str
+
+
+FROM_THE_TABLE: _Placed = {"spacing": "leading", "placing": "whole"}
 
 KINDS: dict[str, Kind] = {
-    "ddpm": Kind("eta = 1 on all levels (Ho et al. 2020)", eta=1.0, random=True, unit=True),
-    "ddim": Kind("eta = 0: no fresh noise (Song et al. 2021)", random=True, unit=True),
+    "ddpm": Kind("eta = 1 on all levels (Ho et al. 2020)", eta=1.0, random=True, unit=True, **FROM_THE_TABLE),
+    "ddim": Kind("eta = 0: no fresh noise (Song et al. 2021)", random=True, unit=True, **FROM_THE_TABLE),
     "euler": Kind("eta = 0: one slope a step (Karras et al. 2022)"),
     "euler_ancestral": Kind("eta = 1 on any levels (Song et al. 2021)", eta=1.0, random=True),
     "flow_euler": Kind("euler, on flow schedules only (Lipman et al. 2023)", tables=("flow",)),
@@ -45,21 +58,29 @@ KINDS: dict[str, Kind] = {
         "dpm2 to a cleaner level, then fresh noise", eta=1.0, tables=VARIANCE_PRESERVING, pure=False
     ),
     "lms": Kind("a cubic through the last four slopes (linear multistep, Adams-Bashforth)", pure=False),
-    "dpmpp_2s": Kind("second order, every other level a halfway point (DPM-Solver++, Lu et al. 2022b)", unit=True),
-    "dpmpp_2m": Kind("second order from the last two x0 (DPM-Solver++, Lu et al. 2022b)", unit=True),
-    "dpmpp_3m": Kind("third order from the last three x0 (DPM-Solver++, Lu et al. 2022b)", unit=True),
+    "dpmpp_2s": Kind(
+        "second order, every other level a halfway point (DPM-Solver++, Lu et al. 2022b)",
+        unit=True, placing="ahead", own_spacing=True,
+    ),
+    "dpmpp_2m": Kind("second order from the last two x0 (DPM-Solver++, Lu et al. 2022b)", unit=True, placing="ahead"),
+    "dpmpp_3m": Kind("third order from the last three x0 (DPM-Solver++, Lu et al. 2022b)", unit=True, placing="ahead"),
     "dpmpp_sde": Kind(
         "eta = 1 with x0 taken in the middle; two draws a step (Lu et al. 2022b)",
         eta=1.0, draws=2, tables=VARIANCE_PRESERVING, pure=False,
     ),
-    "dpmpp_2m_sde": Kind("dpmpp_2m with fresh noise (Lu et al. 2022b)", eta=1.0, unit=True),
-    "deis": Kind("a line through the last two eps (Zhang & Chen 2023)", unit=True),
-    "unipc": Kind("predicts, then corrects with what the next step sees (Zhao et al. 2023)", unit=True),
+    "dpmpp_2m_sde": Kind("dpmpp_2m with fresh noise (Lu et al. 2022b)", eta=1.0, unit=True, placing="ahead"),
+    "deis": Kind("a line through the last two eps (Zhang & Chen 2023)", unit=True, placing="ahead"),
+    "unipc": Kind(
+        "predicts, then corrects with what the next step sees (Zhao et al. 2023)", unit=True, placing="ahead"
+    ),
     "pndm": Kind(
         "a cubic through the last four eps, evenly spaced (Liu et al. 2022)",
-        unit=True, tables=("linear", "scaled_linear"), spacings=BY_TIME, pure=False,
+        unit=True, tables=("linear", "scaled_linear"), spacings=BY_TIME, pure=False, **FROM_THE_TABLE,
     ),
-    "lcm": Kind("to x0 and back with fresh noise, a few steps (Luo et al. 2023)", eta=1.0, unit=True),
+    "lcm": Kind(
+        "to x0 and back with fresh noise, a few steps (Luo et al. 2023)",
+        eta=1.0, unit=True, spacing="lcm", own_spacing=True,
+    ),
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from diffusion.guidance import Denoiser
 from diffusion.kinds import kind_of
 from diffusion.noise import Streams
 from diffusion.schedule import level_of, table
+from diffusion.spacing import SPREAD
 from diffusion.step import fresh_noise, step
 from diffusion.types import Latent, Noise, Sampler, Schedule
 from diffusion.walk import Run, Walk, moved, noise_of, rounded, slope
@@ -178,7 +179,8 @@ def sample(
             streams.draw()
     else:
         drawn = streams.initial()
-        deviation = 1.0 if kind.unit or schedule.spacing == "leading" else first.sigma
+        spacing = schedule.config.even if schedule.spacing in SPREAD else schedule.spacing
+        deviation = 1.0 if kind.unit or spacing == "leading" else first.sigma
         x = deviation * drawn if latent.state == "empty" else noised(samples, drawn, first.alpha, first.sigma)
 
     def after(i: int, x: torch.Tensor, x0: torch.Tensor) -> torch.Tensor:

@@ -22,11 +22,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from diffusion.spacing import SPACINGS, SPREAD, spread, times
 from diffusion.types import Level, Schedule, ScheduleConfig
 
 KINDS = ("linear", "scaled_linear", "cosine", "flow")
-SPREAD = ("karras", "exponential", "beta")
-SPACINGS = ("leading", "trailing", "linspace", *SPREAD)
 Values = TypeVar("Values", torch.Tensor, np.ndarray)
 CLEAN = Level(0.0, 1.0, 0.0)
 
@@ -196,25 +195,16 @@ def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
     if config.kind == "flow":
         return [level_of(levels, float(s)) for s in _flowing(levels, config, steps)]
     if spacing in SPREAD:
-        least, most = float(levels.noise[0]), float(levels.noise[-1])
-        return [level_of(levels, s) for s in _spread(least, most, spacing, steps)]
-    if spacing == "trailing":
-        # t = T - 1, T - 1 - T / n, ...: begins at pure noise
-        t = np.round(np.arange(count, 0, -count / steps)) - 1
-    elif spacing == "leading":
-        # t = ..., 2 r, r, 0 with r = T // n, plus an offset: ends at the least noise
-        t = np.arange(steps)[::-1] * (count // steps) + config.steps_offset
-        t = np.minimum(t, count - 1)
-    else:
-        # t = T - 1, ..., 0 in equal steps, fractions kept
-        t = np.linspace(0, count - 1, steps)[::-1] if steps > 1 else np.array([count - 1.0])
-    return [_at(levels, float(value)) for value in t[:steps]]
+        ends = times(replace(config, spacing=config.even, placing="even"), steps)
+        most, least = float(levels.noise[int(ends[0])]), float(levels.noise[int(ends[-1])])
+        return [level_of(levels, s) for s in spread(least, most, spacing, steps)]
+    return [_at(levels, float(t)) for t in times(config, steps)]
 
 
 def _flowing(levels: Table, config: ScheduleConfig, steps: int) -> Sequence[float]:
     """The sigmas of a flow, noisy to clean, in the precision that diffusers takes at each place."""
-    spread = config.spacing in SPREAD
-    if (config.even if spread else config.spacing) == "linspace":
+    by_noise = config.spacing in SPREAD
+    if (config.even if by_noise else config.spacing) == "linspace":
         # from the table's last level to its first in equal steps, and these are moved once more (so is SD3 sampled)
         t = np.linspace(
             float(levels.sigma[-1]) * config.train_steps, float(levels.sigma[0]) * config.train_steps, steps
@@ -228,25 +218,7 @@ def _flowing(levels: Table, config: ScheduleConfig, steps: int) -> Sequence[floa
     else:
         # e^mu / (e^mu + 1 / sigma - 1), which is `shifted` with the shift e^mu
         sigma = math.exp(config.mu) / (math.exp(config.mu) + (1 / sigma - 1))
-    return _spread(float(sigma[-1]), float(sigma[0]), config.spacing, steps) if spread else list(sigma)
-
-
-def _spread(least: float, most: float, spacing: str, steps: int) -> list[float]:
-    if not math.isfinite(most):
-        raise ValueError(
-            f"{spacing} spacing needs a largest sigma / alpha, which a zero-SNR table has not: use trailing"
-        )
-    ramp = np.linspace(0, 1, steps)
-    if spacing == "karras":
-        # s = (s_max^(1/7) + u (s_min^(1/7) - s_max^(1/7)))^7
-        return list((most ** (1 / 7) + ramp * (least ** (1 / 7) - most ** (1 / 7))) ** 7)
-    if spacing == "exponential":
-        # log s in equal steps
-        return list(np.exp(np.linspace(math.log(most), math.log(least), steps)))
-    from scipy.stats import beta  # type: ignore[import-untyped]  # only this spacing needs it, and it is slow to import
-
-    # s = s_min + (s_max - s_min) F^-1(1 - u), F the Beta(0.6, 0.6) distribution: dense at both ends (Lee et al. 2024)
-    return list(least + (most - least) * beta.ppf(1 - ramp, 0.6, 0.6))
+    return spread(float(sigma[-1]), float(sigma[0]), config.spacing, steps) if by_noise else list(sigma)
 
 
 def _at(levels: Table, t: float) -> Level:

@@ -18,6 +18,9 @@ SAMPLERS = {
     "FlowMatchEulerDiscreteScheduler": ("flow_euler", "linspace"),
     "FlowMatchHeunDiscreteScheduler": ("heun", "linspace"),
     "HeunDiscreteScheduler": ("heun", "linspace"),
+    "KDPM2AncestralDiscreteScheduler": ("dpm2_ancestral", "linspace"),
+    "KDPM2DiscreteScheduler": ("dpm2", "linspace"),
+    "LCMScheduler": ("lcm", "lcm"),
     "LMSDiscreteScheduler": ("lms", "linspace"),
     "PNDMScheduler": ("pndm", "leading"),
     "UniPCMultistepScheduler": ("unipc", "linspace"),
@@ -48,7 +51,10 @@ def schedule_of(scheduler: Mapping[str, Any], even: str = "linspace") -> Schedul
     name = str(scheduler["_class_name"])
     if scheduler.get("trained_betas") is not None:
         raise ValueError("trained_betas, a table of its own")
-    spacing = even if _flows(scheduler) else str(scheduler.get("timestep_spacing", SAMPLERS[name][1]))
+    if not _flows(scheduler):
+        # LCM's scheduler has a timestep_spacing, and takes no notice of it
+        even = "lcm" if name == "LCMScheduler" else str(scheduler.get("timestep_spacing", SAMPLERS[name][1]))
+    spacing = even
     for flag in ("karras", "exponential", "beta"):
         spacing = flag if scheduler.get(f"use_{flag}_sigmas") else spacing
     count = int(scheduler.get("num_train_timesteps", 1000))
@@ -61,9 +67,12 @@ def schedule_of(scheduler: Mapping[str, Any], even: str = "linspace") -> Schedul
         beta_start=float(scheduler.get("beta_start", 1e-4)),
         beta_end=float(scheduler.get("beta_end", 0.02)),
         spacing=spacing,
+        states_spacing="timestep_spacing" in scheduler,
+        even=even,
+        distilled_steps=int(scheduler.get("original_inference_steps", 50)),
         steps_offset=int(scheduler.get("steps_offset", 0)),
         zero_snr=bool(scheduler.get("rescale_betas_zero_snr", False)),
-        ends_clean=bool(scheduler.get("set_alpha_to_one", name != "PNDMScheduler")),
+        ends_clean=scheduler.get("set_alpha_to_one"),
     )
 
 

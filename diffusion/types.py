@@ -44,8 +44,12 @@ class ScheduleConfig:
 
     kind: linear, scaled_linear, cosine or flow. beta_start, beta_end: of the first two.
     steps_offset: added to every timestep of leading spacing. shift: moves a flow table towards noise.
-    ends_clean: DDIM's last step goes to no noise at all, and not to the table's least.
-    even: the even spacing (trailing or linspace) that karras, exponential and beta take their ends from on a flow.
+    ends_clean: the last step of DDIM and PNDM goes to no noise at all, and not to the table's least. None: as each is
+    known for, DDIM to none and PNDM to the least.
+    states_spacing: the model's own file names its spacing; else it is what the scheduler in that file is known for.
+    even: the spacing by time that karras, exponential and beta take their ends from; linspace is the whole table.
+    placing: how leading and linspace spacing are meant (even, whole or ahead); see `diffusion.spacing`.
+    distilled_steps: how many timesteps a model was distilled on, for lcm spacing.
     base_shift, max_shift: of pictures of base_tokens and max_tokens, where the shift of a flow follows the size; see
     `diffusion.schedule.for_tokens`, which sets mu, the shift's logarithm. None for models that have one shift.
     """
@@ -58,8 +62,11 @@ class ScheduleConfig:
     steps_offset: int = 0
     shift: float = 1.0
     zero_snr: bool = False
-    ends_clean: bool = True
+    ends_clean: bool | None = None
+    states_spacing: bool = True
     even: str = "linspace"
+    placing: str = "even"
+    distilled_steps: int = 50
     base_shift: float | None = None
     max_shift: float = 1.15
     base_tokens: int = 256

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Literal
 
-from diffusion.types import ScheduleConfig
+from diffusion.types import Sampler, ScheduleConfig
 from engine.context import Context
 from engine.node import Input, Node
 from nodes.sockets import Model, Schedule
 
 Kind = Literal["model", "linear", "scaled_linear", "cosine", "flow"]
-Spacing = Literal["model", "leading", "trailing", "linspace", "karras", "exponential", "beta"]
+Spacing = Literal["model", "leading", "trailing", "linspace", "lcm", "karras", "exponential", "beta"]
 
 
 class NoiseSchedule(Node):
@@ -23,10 +23,15 @@ class NoiseSchedule(Node):
                    sigma' = shift sigma / (1 + (shift - 1) sigma)
     Where a flow model says that its shift follows the size of the picture (Flux dev), shift = e^mu with
     mu = base_shift + (max_shift - base_shift) (tokens - 256) / (4096 - 256), tokens = (width / 16) (height / 16).
+
+    Told the sampler, it puts the levels where diffusers' own scheduler for it does: DPM-Solver++, DEIS and UniPC divide
+    the table into one part more than Euler and DDIM do, and each scheduler has a spacing of its own for a model that
+    names none. Without it all samplers walk the same levels.
     """
 
     version = 1
     model: Model | None = Input(None, about="whose own table and spacing to use where kind and spacing say model")
+    sampler: Sampler | None = Input(None, about="what will walk these levels: they are placed as is usual for it")
     kind: Kind = Input("model", about="the noise table")
     steps: int = Input(50, ge=1, le=10000, about="how many steps a sampler takes")
     train_steps: int = Input(1000, ge=2, le=10000, about="levels in the table; a model brings its own")
@@ -57,18 +62,31 @@ class NoiseSchedule(Node):
     def config(self) -> ScheduleConfig:
         """The model's table, or a plain one, with what this node says in its place."""
         from diffusion.schedule import for_tokens
+        from diffusion.spacing import placed
 
         config = self.model.schedule if self.model else ScheduleConfig(train_steps=self.train_steps)
         if self.kind not in ("model", config.kind):
             config = replace(config, kind=self.kind, shift=1.0, base_shift=None)
-        if self.spacing != "model":
-            config = replace(config, spacing=self.spacing)
+        wanted = None if self.spacing == "model" else self.spacing
+        if self.sampler is not None:
+            config = placed(config, self._walker(), wanted)
+        elif wanted is not None:
+            config = replace(config, spacing=wanted, even=config.even if config.kind == "flow" else "linspace")
         if self.shift is not None:
             config = replace(config, shift=self.shift, base_shift=None)
         elif self.model:
             width, height = self.width or self.model.width, self.height or self.model.height
             config = for_tokens(config, (width // self.model.multiple) * (height // self.model.multiple))
         return replace(config, zero_snr=config.zero_snr or self.zero_snr)
+
+    def _walker(self) -> str:
+        """The kind of the sampler; what "model" stands for is the model's to say."""
+        assert self.sampler is not None
+        if self.sampler.kind != "model":
+            return self.sampler.kind
+        if self.model is None:
+            raise ValueError('the sampler is the model\'s own (kind "model"): give the schedule the model too')
+        return self.model.sampler
 
 
 class CutSchedule(Node):

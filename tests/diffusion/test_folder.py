@@ -59,20 +59,24 @@ def test_recipes_go_through_json_and_change_with_the_files(folder):
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ({"_class_name": "PNDMScheduler"}, ScheduleConfig(spacing="leading", ends_clean=False)),
-        ({"_class_name": "DDIMScheduler"}, ScheduleConfig(spacing="leading")),
-        ({"_class_name": "EulerDiscreteScheduler"}, ScheduleConfig(spacing="linspace")),
+        ({"_class_name": "PNDMScheduler"}, ScheduleConfig(spacing="leading", even="leading", states_spacing=False)),
+        (
+            {"_class_name": "DDIMScheduler", "set_alpha_to_one": False},
+            ScheduleConfig(spacing="leading", even="leading", states_spacing=False, ends_clean=False),
+        ),
+        ({"_class_name": "EulerDiscreteScheduler"}, ScheduleConfig(spacing="linspace", states_spacing=False)),
+        ({"_class_name": "LCMScheduler", "timestep_spacing": "leading"}, ScheduleConfig(spacing="lcm", even="lcm")),
         (
             {"_class_name": "DDIMScheduler", "timestep_spacing": "trailing", "rescale_betas_zero_snr": True},
-            ScheduleConfig(zero_snr=True),
+            ScheduleConfig(zero_snr=True, even="trailing"),
         ),
         (
             {"_class_name": "DPMSolverMultistepScheduler", "use_karras_sigmas": True, "beta_schedule": "scaled_linear"},
-            ScheduleConfig(kind="scaled_linear", spacing="karras"),
+            ScheduleConfig(kind="scaled_linear", spacing="karras", states_spacing=False),
         ),
         (
             {"_class_name": "DDPMScheduler", "beta_schedule": "squaredcos_cap_v2", "steps_offset": 1},
-            ScheduleConfig(kind="cosine", spacing="leading", steps_offset=1),
+            ScheduleConfig("cosine", spacing="leading", even="leading", states_spacing=False, steps_offset=1),
         ),
         (
             {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0, "use_beta_sigmas": True},
