@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App
@@ -28,13 +28,16 @@ from tui.screens.base import WeftScreen
 from tui.screens.modals import Confirm, Tell
 from tui.session import Session
 
+if TYPE_CHECKING:
+    from tui.screens.main import MainScreen
+
 WATCH_EVERY = 0.5
 """Seconds between two looks at whether the file has changed."""
 TICK = 0.5
 """Seconds between two updates of what only time changes: the time left, how long the engine has been starting."""
 
 
-class WeftApp(App[int]):
+class WeftApp(App[int], inherit_bindings=False):
     """See the module. file: what to open; nothing: the start screen."""
 
     TITLE = "weft"
@@ -143,9 +146,9 @@ class WeftApp(App[int]):
             self._reload(session)
         elif not self._conflict_told:
             self._conflict_told = True
-            main = next((s for s in self.screen_stack if s is self.screen and isinstance(s, WeftScreen)), None)
-            if main is not None and main.NAME == "main":
-                main.ask_conflict()  # type: ignore[attr-defined]
+            main = self._main()
+            if main is not None and main is self.screen:
+                main.ask_conflict()
             else:
                 self.say(f"{session.name} has changed on disk", "warning")
 
@@ -184,10 +187,6 @@ class WeftApp(App[int]):
             else:
                 self.push_screen(make(name, **given))
 
-    def action_show(self, name: str) -> None:
-        """Open a screen by its name."""
-        self.show_screen(name)
-
     def action_app_keys(self) -> None:
         """The keys of the screen on top."""
         if isinstance(self.screen, WeftScreen):
@@ -225,16 +224,16 @@ class WeftApp(App[int]):
         self.desk.take(session)
         self.show_screen("main")
         self.desk_changed(frozenset({"session", "board", "run"}))
-        if session.document is not None and session.errors:
-            main = self.screen
-            node = session.errors[0].place.node
-            if _is(main, "main") and node in session.nodes:
-                main.graph.select(node)  # type: ignore[attr-defined]
-                main.selected()  # type: ignore[attr-defined]
-        elif session.document is None and _is(self.screen, "main"):
-            self.screen.graph.line = max(session.errors[0].place.line - 1, 0)  # type: ignore[attr-defined]
-            self.screen.graph.reveal()  # type: ignore[attr-defined]
+        main = self._main()
+        if main is not None and session.errors:
+            main.go_to(session.errors[0].place.node)
+        if session.document is None:
             self.tell_error(WeftError(session.errors))
+
+    def _main(self) -> "MainScreen | None":
+        from tui.screens.main import MainScreen
+
+        return next((screen for screen in self.screen_stack if isinstance(screen, MainScreen)), None)
 
     def _not_opened(self, why: Exception) -> None:
         self.tell_error(why)

@@ -67,6 +67,8 @@ class Action:
     def call(self) -> str:
         """The action as Textual reads it."""
         area, _, verb = self.id.partition(".")
+        if area == "app":
+            return f"app.{self.method}"
         return f"show('{verb}')" if area == "screen" and verb != "back" else self.method
 
     def live(self, now: Situation) -> bool:

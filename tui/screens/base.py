@@ -116,6 +116,10 @@ class WeftScreen(Screen[Any]):
             if self.can(action)
         ]
 
+    def action_show(self, name: str) -> None:
+        """Open a screen by its name."""
+        self.weft.show_screen(name)
+
     def action_screen_back(self) -> None:
         """To the screen from which this one was opened."""
         self.weft.back()

@@ -15,7 +15,11 @@ class Rows(OptionList, inherit_bindings=False):
     """The list itself; keys are the screen's."""
 
     BINDINGS = [*(b for b in OptionList.BINDINGS if "enter" not in str(b))]  # noqa: RUF012 - Textual's own
-    DEFAULT_CSS = "Rows { height: 1fr; border: none; background: $background; padding: 0 1; }"
+    DEFAULT_CSS = """
+    Rows {
+        height: 1fr; border: none; background: $background; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
 
 
 class ListScreen(WeftScreen):
@@ -29,7 +33,7 @@ class ListScreen(WeftScreen):
 
     def body(self) -> Iterable[Widget]:
         """The list."""
-        yield Rows()
+        yield Rows(compact=True)
 
     def entries(self) -> Sequence[tuple[str, Text]]:
         """(id, what is shown) of every row; an id of "" cannot be selected."""

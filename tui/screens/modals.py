@@ -30,8 +30,11 @@ class Window(ModalScreen[T], Generic[T]):
         width: 76; max-width: 94%; height: auto; max-height: 88%;
         border: round $primary; border-title-color: $foreground; background: $surface; padding: 0 1;
     }
-    Window Input { border: none; height: 1; padding: 0; background: $panel; }
-    Window OptionList { border: none; padding: 0; height: auto; max-height: 18; background: $surface; }
+    Window Input { background: $panel; }
+    Window OptionList {
+        border: none; padding: 0; height: auto; max-height: 18; background: $surface;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     Window Static { height: auto; }
     """
 
@@ -65,7 +68,7 @@ class AskText(Window[str]):
 
     def inside(self) -> ComposeResult:
         """An input, and below it what may be typed or what is wrong."""
-        yield Input(self._value, select_on_focus=True)
+        yield Input(self._value, select_on_focus=True, compact=True)
         yield Static(Text(look.safe(self._hint, 400)), id="said")
 
     def _wrong(self, text: str) -> str:
@@ -129,8 +132,8 @@ class Choose(Window[str]):
 
     def inside(self) -> ComposeResult:
         """An input that narrows, and the list."""
-        yield Input(placeholder="type to narrow")
-        yield OptionList()
+        yield Input(placeholder="type to narrow", compact=True)
+        yield OptionList(compact=True)
 
     def on_mount(self) -> None:
         """Show all."""

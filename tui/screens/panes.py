@@ -50,6 +50,7 @@ class Panes(WeftScreen):
         super().__init__()
         self.pane = "graph"
         self._shown_version = -1
+        self._wanted = ""
         self._seeds = (-1, False)
         self._shown_picture: object = None
 
@@ -86,6 +87,9 @@ class Panes(WeftScreen):
         if session is not None and ("session" in what or session.version != self._shown_version):
             self._shown_version = session.version
             self.graph.show(session, desk.board)
+            if self._wanted:
+                self.graph.select(self._wanted)
+                self._wanted = ""
             self._show_params()
         elif what & {"board", "run"}:
             self.graph.states_changed()
@@ -97,6 +101,14 @@ class Panes(WeftScreen):
         self.query_one(RunBar).refresh()
         self._entitle()
         super().desk_changed(what)
+
+    def go_to(self, node: str) -> None:
+        """Select a node; while the workflow is not shown yet, as soon as it is."""
+        if self.is_mounted and node in self.graph.order:
+            self.graph.select(node)
+            self.selected()
+        else:
+            self._wanted = node
 
     def selected(self) -> None:
         """Another node is selected."""

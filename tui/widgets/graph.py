@@ -76,8 +76,12 @@ class GraphView(ScrollView, inherit_bindings=False):
         self._problems = {p.place.line - 1: p.is_warning for p in reversed(session.problems) if p.place.line}
         if self.selected not in session.nodes:
             self.selected = self.order[0] if self.order else ""
-        self.line = min(self.line, max(len(self._text) - 1, 0))
+        if session.document is None and session.errors:
+            self.line = session.errors[0].place.line - 1
+        self.line = max(0, min(self.line, len(self._text) - 1))
         self._measure()
+        if session.document is None:
+            self.call_after_refresh(self.reveal)
 
     def states_changed(self) -> None:
         """The board tells other states than before."""
