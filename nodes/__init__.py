@@ -29,6 +29,7 @@ PACK = Pack(
         ),
         "nodes.control": ("ControlNetApply", "LoadControlNet"),
         "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist", "Shapes"),
+        "nodes.detect": ("ControlImage",),
         "nodes.evaluate": ("Classify", "FrechetDistance"),
         "nodes.guide": (
             "AdaptiveProjectedGuider",

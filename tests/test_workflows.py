@@ -38,6 +38,7 @@ QUICK = {
 PICTURES = {
     "compare-models": {"compare-models-7.png": None},
     "compare-schedules": {"compare-schedules.png": (1200, 380), "compare-schedules-digits.png": None},
+    "control-images": {"control-images.png": (1044, 877)},
     "ddpm-digits": {"ddpm-digits.png": None},
     "ddpm-digit-samples": {"digit-3-7-0.png": (16, 16), "digit-3-7-1.png": (16, 16)},
     "ddpm-or-ddim": {"ddpm-or-ddim.png": None},
