@@ -68,8 +68,8 @@ def steering(model: ModelRecipe, denoiser: nn.Module, schedule: Schedule, load: 
     return Steering(model, denoiser, schedule, load) if model.controls else unsteered
 
 
-def control_inputs(model: ModelRecipe, height: int, width: int, batch: int, load: Load) -> dict[str, torch.Tensor]:
-    """The inputs of a model's ControlNets, on the CPU, for B latents of height x width.
+def hints(model: ModelRecipe, height: int, width: int, batch: int, load: Load) -> dict[str, torch.Tensor]:
+    """What a model's ControlNets see of their pictures, on the CPU, for B latents of height x width.
 
     Pictures of another size are resized. N pictures serve a batch of B = N n, picture after picture. ValueError if B is
     no multiple of N.
@@ -78,18 +78,20 @@ def control_inputs(model: ModelRecipe, height: int, width: int, batch: int, load
     for j, control in enumerate(model.controls):
         hint = _hint(control, height * model.factor, width * model.factor, load)
         if batch % len(hint):
-            raise ValueError(
-                f"{len(hint)} control pictures need a batch that is a multiple of {len(hint)}, not {batch}"
-            )
+            what = f"{len(hint)} control pictures need a batch that is a multiple of {len(hint)}, not {batch}"
+            raise ValueError(what)
         found[_name(j)] = hint.repeat_interleave(batch // len(hint), 0)
-        found[f"{_name(j)}_strength"] = torch.full((batch,), float(control.strength))
     return found
 
 
-def for_negative(model: ModelRecipe, inputs: Inputs, load: Load) -> Inputs:
-    """The inputs of the side that guidance pushes away from: a net that guesses does not act there."""
-    alone = {f"{_name(j)}_strength" for j, control in enumerate(model.controls) if _guesses(control, load(control.net))}
-    return {name: torch.zeros_like(tensor) if name in alone else tensor for name, tensor in inputs.items()}
+def strengths(model: ModelRecipe, batch: int, load: Load, negative: bool = False) -> dict[str, torch.Tensor]:
+    """The strengths of a model's ControlNets, (B,) each. negative: of what guidance pushes away from, on which a net
+    that guesses does not act."""
+    found: dict[str, torch.Tensor] = {}
+    for j, control in enumerate(model.controls):
+        silent = negative and _guesses(control, load(control.net))
+        found[f"{_name(j)}_strength"] = torch.full((batch,), 0.0 if silent else float(control.strength))
+    return found
 
 
 def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

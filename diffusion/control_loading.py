@@ -40,27 +40,40 @@ def files_of(path: Path, variant: str = "") -> list[Path]:
         beside = path.parent / CONFIG
         return [beside, path] if _is_control(beside) else [path]
     config = path / CONFIG
-    end = f".{variant}" if variant else ""
-    whole, shards = path / f"{NAME}{end}.safetensors", path / f"{NAME}.safetensors.index{end}.json"
     if not config.is_file():
         raise FileNotFoundError(f"{config} is missing")
-    if not whole.is_file() and not shards.is_file():
+    end = f".{variant}" if variant else ""
+    whole, shards = path / f"{NAME}{end}.safetensors", path / f"{NAME}.safetensors.index{end}.json"
+    if whole.is_file():
+        header.read(whole)
+        return [config, whole]
+    if not shards.is_file():
         if any(file.suffix in (".bin", ".ckpt", ".pt", ".pth", ".pkl") for file in path.iterdir()):
             raise header.PickleError(f"{path} holds its weights as a pickle only; not loaded")
         raise FileNotFoundError(f"{whole} is missing")
-    names = [whole.name]
-    if not whole.is_file():
-        names = sorted({str(name) for name in dict(_json(shards).get("weight_map", {})).values()})
-        if any("/" in name or "\\" in name for name in names):
-            raise ValueError(f"{shards}: names a file outside its folder")
+    names = sorted({str(name) for name in dict(_json(shards).get("weight_map", {})).values()})
+    if any("/" in name or "\\" in name for name in names):
+        raise ValueError(f"{shards}: names a file outside its folder")
     for name in names:
         header.read(path / name)
-    return [config, *([] if whole.is_file() else [shards]), *(path / name for name in names)]
+    return [config, shards, *(path / name for name in names)]
 
 
-def recipe_of(path: Path, variant: str = "") -> ControlNetRecipe:
+def variant_of(path: Path) -> str:
+    """The variant of a folder's weights, such as fp16: none where the plain ones are there, else the first by name."""
+    if not path.is_dir() or any(
+        (path / f"{NAME}.{end}").is_file() for end in ("safetensors", "safetensors.index.json")
+    ):
+        return ""
+    whole = [file.name.split(".")[1] for file in sorted(path.glob(f"{NAME}.*.safetensors")) if "-of-" not in file.name]
+    shards = [file.name.split(".")[3] for file in sorted(path.glob(f"{NAME}.safetensors.index.*.json"))]
+    return next(iter([*whole, *shards]), "")
+
+
+def recipe_of(path: Path) -> ControlNetRecipe:
     """The recipe of a folder or file. Errors as in `files_of`, and ValueError for what is no ControlNet, or one that
     weft does not know."""
+    variant = variant_of(path)
     files = files_of(path, variant)
     config = _json(files[0]) if files[0].name == CONFIG else _told_by_shapes(path)
     kind = config.get("_class_name")

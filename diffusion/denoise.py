@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from diffusion.control import hints, steering, strengths
 from diffusion.family import Family, family_of
 from diffusion.guidance import Guidance, Inputs, Part, Rule, outside, rows
 from diffusion.guiders import THIRD, push_of, rule_of
@@ -47,14 +48,15 @@ def denoise(
     kind = own(sampler, model)
     kind_of(kind, schedule)
     family, place = family_of(model), pick_device(device)
+
+    def load(recipe: Recipe) -> nn.Module:
+        return STORE.load(recipe, device, dtype if recipe.dtype == "auto" else recipe.dtype)
+
     module = STORE.load(model, device, dtype)
-    network = family.network(module, model)
+    network = family.network(module, model, steering(model, module, schedule, load))
 
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)
-
-    def load(recipe: Recipe) -> nn.Module:
-        return STORE.load(recipe, device, dtype)
 
     rule = rule_of(guider.method, schedule)
     guided = any(_guided(job.guider, family, rule) for job in jobs)
@@ -115,11 +117,18 @@ def _conditions(
         if guider.method is not None and guider.method.kind in THIRD:
             sides.append(guider.third or family.unconditional(guider.model, first, load))
     shared = {name: given.tensors[name] for name in family.shared if name in given.tensors}
+    seen = hints(guider.model, frame.height, frame.width, frame.batch, load)
 
     def inputs(part: Conditioning) -> Inputs:
-        return rows(replace(part, tensors={**shared, **part.tensors}), frame.batch)
+        return {**rows(replace(part, tensors={**shared, **part.tensors}), frame.batch), **seen}
 
-    return laid_out(sides, frame, inputs)
+    found = laid_out(sides, frame, inputs)
+    # what does not come from the text
+    extras = [strengths(guider.model, frame.batch, load, negative=i > 0) for i in range(len(sides))]
+    return [
+        [replace(part, inputs={**part.inputs, **more}) for part in side]
+        for side, more in zip(found, extras, strict=True)
+    ]
 
 
 def _guided(guider: Guider, family: Family, rule: Rule) -> bool:
