@@ -17,6 +17,9 @@ from diffusion.types import Conditioning
 EMBEDDINGS = ("prompt_embeds", "pooled")
 """What a text encoder made, by the names that families give it."""
 
+SCORE = "aesthetic_score"
+"""(P,), 0 … 10, what the SDXL refiner is told beside the sizes."""
+
 
 def each(conditioning: Conditioning, change: Callable[[Conditioning], Conditioning]) -> Conditioning:
     """The conditioning with a change made to each of its parts."""
@@ -109,18 +112,25 @@ def size_ids(
     return torch.tensor([[height, width, crop_y, crop_x, target_height, target_width]], dtype=torch.float32)
 
 
-def sized(conditioning: Conditioning, ids: torch.Tensor) -> Conditioning:
-    """The conditioning with size ids (1, 6) for each of its prompts. ValueError if its family has none."""
+def sized(conditioning: Conditioning, ids: torch.Tensor, score: float | None = None) -> Conditioning:
+    """The conditioning with size ids (1, 6), and an aesthetic score, for each of its prompts.
+
+    ValueError if its family has none.
+    """
 
     def told(part: Conditioning) -> Conditioning:
         if "pooled" not in part.tensors:
             raise ValueError("sizes are part of SDXL's conditioning, and this one is of another family")
-        return replace(part, tensors={**part.tensors, "time_ids": ids.repeat(part.prompts, 1)})
+        more = {} if score is None else {SCORE: torch.full((part.prompts,), float(score))}
+        return replace(part, tensors={**part.tensors, "time_ids": ids.repeat(part.prompts, 1), **more})
 
     return each(conditioning, told)
 
 
 def told_scale(conditioning: Conditioning, scale: float) -> Conditioning:
     """The conditioning with a guidance scale for each of its prompts, for networks that take one as an input."""
-    scales = torch.full((conditioning.prompts,), float(scale))
-    return replace(conditioning, tensors={**conditioning.tensors, "guidance": scales})
+
+    def told(part: Conditioning) -> Conditioning:
+        return replace(part, tensors={**part.tensors, "guidance": torch.full((part.prompts,), float(scale))})
+
+    return each(conditioning, told)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from diffusion.guidance import Inputs, Network
 from diffusion.types import Level
@@ -69,33 +70,69 @@ def _short(stack: str, module: nn.Module) -> str:
     return ", ".join(f"{stack.removesuffix('_blocks')}.{i}" for i in range(len(getattr(module, stack, ()))))
 
 
-class Identity:
-    """Attention whose map is the identity: every token gets its own value and no other's."""
+class Alone:
+    """Attention in which no token of the picture sees another: their map is the identity.
+
+    A picture's own attention then gives each token its value. Where picture and text are one sequence, each sees the
+    text as before, and the text sees all; `original` computes that.
+    """
+
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self._original = original
 
     def __call__(
         self,
         attn: Any,
         hidden_states: torch.Tensor,
         encoder_hidden_states: torch.Tensor | None = None,
-        *_: Any,
-        **__: Any,
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        picture: torch.Tensor = attn.to_v(hidden_states)
-        for layer in getattr(attn, "to_out", None) or ():
-            picture = layer(picture)
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         if encoder_hidden_states is None:
+            picture = attn.to_v(hidden_states)
+            for layer in getattr(attn, "to_out", None) or ():
+                picture = layer(picture)
             return picture
-        text = attn.add_v_proj(encoder_hidden_states)
-        return picture, text if getattr(attn, "context_pre_only", False) else attn.to_add_out(text)
+        from diffusers.models.transformers.transformer_flux import FluxAttention
+
+        # SD3 puts the text behind the picture, Flux before it
+        before = encoder_hidden_states.shape[1] if isinstance(attn, FluxAttention) else 0
+        apart = Apart(slice(before, before + hidden_states.shape[1]))
+        with apart:
+            out = self._original(attn, hidden_states, encoder_hidden_states, *args, **kwargs)
+        if not apart.used:
+            raise ValueError("perturbed attention needs torch's own attention: choose no other backend for it")
+        return out
+
+
+class Apart(TorchFunctionMode):
+    """Within it, tokens of a part of a sequence see all tokens but the others of that part. used: whether any saw."""
+
+    def __init__(self, part: slice) -> None:
+        super().__init__()
+        self._part, self.used = part, False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            query = args[0] if args else kwargs["query"]
+            length = query.shape[2]
+            mask = torch.zeros(length, length, dtype=query.dtype, device=query.device)
+            mask[self._part, self._part] = -math.inf
+            mask.fill_diagonal_(0)
+            kwargs, self.used = {**kwargs, "attn_mask": mask}, True
+        return func(*args, **kwargs)
 
 
 @contextmanager
 def identity_attention(blocks: Sequence[nn.Module], size: torch.Size) -> Iterator[None]:
-    """Self-attention in the blocks gathers nothing (Ahn et al. 2024)."""
+    """Self-attention in the blocks gathers nothing from elsewhere in the picture (Ahn et al. 2024)."""
     with ExitStack() as undo:
         for attn in _self_attentions(blocks):
             undo.callback(attn.set_processor, attn.processor)
-            attn.set_processor(Identity())
+            attn.set_processor(Alone(attn.processor))
         yield
 
 

@@ -7,9 +7,7 @@ import diffusers
 import pytest
 import torch
 from diffusers.hooks import HookRegistry, LayerSkipConfig
-from diffusers.hooks._helpers import AttentionProcessorRegistry
-from diffusers.hooks.layer_skip import AttentionScoreSkipFunctionMode, _apply_layer_skip_hook
-from diffusers.models.attention_processor import AttnProcessor2_0, JointAttnProcessor2_0
+from diffusers.hooks.layer_skip import _apply_layer_skip_hook
 from torchvision.transforms.functional import gaussian_blur
 
 from diffusion.perturb import blocks_of, blurred_queries, gaussian, identity_attention, skipped, tokens_of
@@ -65,19 +63,28 @@ def hooked(net, call, path, index, **config):
 
 
 def identity(net, call, path, index):
-    """Attention without scores, by diffusers' hook, or where that knows no such attention by the mode that it uses."""
-    if isinstance(net, diffusers.FluxTransformer2DModel):
-        attention = net.transformer_blocks[index].attn
-        forward = attention.forward
+    """Attention without scores, by diffusers' hook for U-Nets; with a mask, where the text is in one sequence."""
+    if isinstance(net, diffusers.UNet2DConditionModel):
+        return hooked(net, call, path, index, skip_attention=False, skip_attention_scores=True, skip_ff=False)
+    flux = isinstance(net, diffusers.FluxTransformer2DModel)
+    pictures = range(5, 21) if flux else range(16)
+    mask = torch.tensor([[i in pictures and j in pictures and i != j for j in range(21)] for i in range(21)])
+    plain = torch.nn.functional.scaled_dot_product_attention
+    block = net.transformer_blocks[index]
 
-        def without_scores(*args, **kwargs):
-            with AttentionScoreSkipFunctionMode():
+    def masked(query, key, value, attn_mask=None, **more):
+        whole = query.shape[2] == 21
+        return plain(query, key, value, **more, attn_mask=~mask if whole else torch.eye(query.shape[2]).bool())
+
+    def within(forward):
+        def go(*args, **kwargs):
+            with patch("torch.nn.functional.scaled_dot_product_attention", masked):
                 return forward(*args, **kwargs)
 
-        with patch.object(attention, "forward", without_scores):
-            return call()
-    AttentionProcessorRegistry.register(JointAttnProcessor2_0, AttentionProcessorRegistry.get(AttnProcessor2_0))
-    return hooked(net, call, path, index, skip_attention=False, skip_attention_scores=True, skip_ff=False)
+        return go
+
+    with patch.object(block, "forward", within(block.forward)):
+        return call()
 
 
 def without_block(net, call, path, index):

@@ -255,21 +255,26 @@ def test_rules_serve_models_of_pixels_too(tiny_model, drawn, guider):
 
 
 PAG = {
-    "sd15": diffusers.StableDiffusionPAGPipeline,
-    "sdxl": diffusers.StableDiffusionXLPAGPipeline,
+    "sd15": (diffusers.StableDiffusionPAGPipeline, "mid", ""),
+    "sdxl": (diffusers.StableDiffusionXLPAGPipeline, "down_blocks.1", "down.1"),
+    "sd3": (diffusers.StableDiffusion3PAGPipeline, "blocks.0", "0"),
 }
 
 
 @pytest.mark.parametrize("scale", [7.5, 1.0])
 @pytest.mark.parametrize("kind", PAG)
-def test_p1_p3_perturbed_attention_draws_what_the_pipeline_draws(checkpoint, run_nodes, kind, scale):
-    pipe = PAG[kind].from_pretrained(checkpoint(kind), dtype=torch.float32, pag_applied_layers=["mid"])
+def test_p1_p3_p7_perturbed_attention_draws_what_the_pipeline_draws(checkpoint, run_nodes, kind, scale):
+    cls, theirs, ours = PAG[kind]
+    pipe = cls.from_pretrained(checkpoint(kind), dtype=torch.float32, pag_applied_layers=[theirs])
     pipe.set_progress_bar_config(disable=True)
-    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="leading")
-    call = {"guidance_scale": scale, "num_inference_steps": 4}
-    guide = {"type": "PerturbedAttentionGuider", "model": "@base.model", "positive": "@wanted", "scale": scale}
-    nodes = graph(checkpoint(kind), "a fox", guide=guide)
-    assert_same(run_nodes(nodes, "decode")["decode"].pixels, pixels(pipe, pag_scale=3.0, **call))
+    guide = {"type": "PerturbedAttentionGuider", "model": "@base.model", "positive": "@wanted", "layers": ours}
+    more = {"sampler__kind": "flow_euler"}
+    if kind != "sd3":
+        pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="leading")
+        more = {}
+    nodes = graph(checkpoint(kind), "a fox", guide={**guide, "scale": scale}, **more)
+    there = pixels(pipe, pag_scale=3.0, guidance_scale=scale, num_inference_steps=4, width=64, height=64)
+    assert_same(run_nodes(nodes, "decode")["decode"].pixels, there)
 
 
 def test_p7_skip_layer_guidance_draws_what_the_pipeline_draws(checkpoint, run_nodes):
