@@ -101,6 +101,8 @@ class Run:
     preview: Preview | None = None
     """The latest of all."""
     paces: dict[tuple[int, str], Pace] = field(default_factory=dict)
+    _known: dict[str, tuple[Cell, int, int]] = field(default_factory=dict)
+    """What `of` found, until an event of that node."""
 
     @property
     def active(self) -> bool:
@@ -125,6 +127,7 @@ class Run:
         elif kind == "run_started":
             self.status, self.began = "running", now
             self.variants, self.seeds = event["variants"], event.get("seeds", ())
+            self._known.clear()
             self.total = event["total"] + event["cached"]
         elif kind == "warning":
             self.warnings.append(event["problem"])
@@ -148,8 +151,10 @@ class Run:
                 cell.state = State.CANCELLED
         self.problems.append(problem)
         self.status = "died"
+        self._known.clear()
 
     def _planned(self, event: Message) -> None:
+        self._known.clear()
         for row in event.get("nodes", ()):
             for name in (row["node"], *row.get("also", ())):
                 self.plan[name] = row
@@ -162,6 +167,7 @@ class Run:
     def _node(self, kind: str, event: Message, now: float) -> None:
         at = event["variant"], event["node"]
         cell = self.cells.setdefault(at, Cell(State.QUEUED))
+        self._known.pop(event["node"], None)
         if "type" in event:
             self.types[event["node"]] = event["type"]
         if "key" in event:
@@ -196,14 +202,13 @@ class Run:
 
     def of(self, node: str) -> tuple[Cell, int, int] | None:
         """(the cell that stands for a node, variants of it that are over, variants of it), or None."""
-        if self.variants == 1:
-            cell = self.cells.get((0, node))
-            return (cell, int(cell.state not in (State.QUEUED, State.RUNNING)), 1) if cell is not None else None
-        cells = [c for v in range(self.variants) if (c := self.cells.get((v, node))) is not None]
-        if not cells:
-            return None
-        over = sum(cell.state not in (State.QUEUED, State.RUNNING) for cell in cells)
-        return min(cells, key=lambda cell: _GRAVEST.index(cell.state)), over, len(cells)
+        if node not in self._known:
+            cells = [c for v in range(self.variants) if (c := self.cells.get((v, node))) is not None]
+            if not cells:
+                return None
+            over = sum(cell.state not in (State.QUEUED, State.RUNNING) for cell in cells)
+            self._known[node] = min(cells, key=lambda cell: _GRAVEST.index(cell.state)), over, len(cells)
+        return self._known[node]
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,10 +275,10 @@ class Desk:
             return set()
         run.apply(event, self.clock())
         if event["event"] == "warning":
-            self.note(_line(event["problem"]))
+            self.note(problem_line(event["problem"]))
         elif event["event"] in ("node_failed", "error"):
             for problem in event["problems"]:
-                self.note(_line(problem))
+                self.note(problem_line(problem))
         if event["event"] != "over":
             return {"run", "board"}
         self._finish(run)
@@ -354,7 +354,8 @@ def words_of(why: Exception) -> str:
     return f"{type(why).__name__}: {visible(str(why))}"
 
 
-def _line(problem: Message) -> str:
+def problem_line(problem: Message) -> str:
+    """A problem as events tell it, as a person reads it."""
     where = f" {problem['where']}" if problem.get("where") else ""
     hint = f"; {problem['hint']}" if problem.get("hint") else ""
     return f"{problem['code']}{where}: {problem['what']}{hint}"

@@ -47,9 +47,9 @@ FACTS = frozenset(f.name for f in fields(Situation) if f.name != "pane")
 class Action:
     """One thing that a key does.
 
-    id: "area.verb". keys: separated by commas. label: what the footer calls it; empty: never in the footer. about:
-    one line for the list of keys and the palette. needs: names of facts of the situation; with "pane:NAME" among
-    them, only in that pane.
+    id: "area.verb". keys: separated by commas; none for what only the palette has. label: what the footer calls it;
+    empty: never in the footer. about: one line for the list of keys and the palette. needs: names of facts of the
+    situation; with "pane:NAME" among them, only in that pane.
     """
 
     id: str

@@ -233,3 +233,56 @@ print(*sys.modules)
     loaded = {*done.stdout.split()}
     assert not loaded & {"torch", "diffusers", "transformers", "numpy", "networkx", "safetensors", "peft"}
     assert "textual" in loaded
+
+
+def test_below_the_smallest_size_it_says_so(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        assert "too small: 60 × 16 at least" in stage.text()
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.settle()
+        assert "denoise" in stage.text()
+        assert "too small" not in stage.text()
+
+    play(work, tmp_path, file, size=(50, 12))
+
+
+def test_a_narrow_terminal_shows_a_thumbnail_in_the_free_corner(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await stage.press("f5")
+        stage.engine.begin()
+        stage.engine.node("started", "denoise")
+        stage.engine.node("progress", "denoise", step=1, total=20, preview=base64.b64encode(picture()).decode())
+        await stage.settle()
+        assert "▀" in stage.text().splitlines()[-4]
+        assert "denoise" in stage.text()
+        await stage.pilot.resize_terminal(120, 40)
+        await stage.settle()
+        assert not stage.main.has_class("-thumb"), "there is a pane for it"
+
+    play(work, tmp_path, file, size=(80, 24))
+
+
+def test_several_runs_are_queued_with_seeds_of_their_own(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        stage.main.action_run_times()
+        await stage.press("backspace", "3", "enter")
+        stage.engine.begin()
+        await stage.settle()
+        assert len(stage.app.desk.queue) == 2
+        orders = [stage.app.desk.queue.current, *stage.app.desk.queue.waiting]
+        assert len({json.loads(order.command["text"])["params"]["seed"] for order in orders}) == 3
+
+    play(work, tmp_path, file)
+
+
+def test_all_values_of_a_node_go_back_as_one_change(tmp_path: Path, file: Path) -> None:
+    before = file.read_text()
+
+    async def work(stage: Stage) -> None:
+        stage.main.go_to("guide")
+        stage.main.action_edit_reset_all()
+        assert stage.session.nodes["guide"] == {k: v for k, v in WORKFLOW["nodes"]["guide"].items() if k != "scale"}
+        await stage.press("u")
+        assert stage.session.text == before
+
+    play(work, tmp_path, file)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Static
 
 from tui.desk import Desk
 from tui.keys import Action, Situation, live
@@ -18,9 +21,13 @@ if TYPE_CHECKING:
     from tui.app import WeftApp
 
 
+SMALLEST = (60, 16)
+
+
 def bindings(name: str) -> list[Binding]:
     """The bindings of a screen, from the table; the footer is our own, so none is shown by Textual."""
-    return [Binding(action.keys, action.call, action.about, show=False, id=action.id) for action in TABLES[name]]
+    actions = [action for action in TABLES[name] if action.keys]
+    return [Binding(action.keys, action.call, action.about, show=False, id=action.id) for action in actions]
 
 
 class WeftScreen(Screen[Any]):
@@ -32,6 +39,11 @@ class WeftScreen(Screen[Any]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]  # noqa: RUF012 - Textual's own
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = ""
+    DEFAULT_CSS = """
+    WeftScreen #too-small { display: none; width: 1fr; height: 1fr; content-align: center middle; }
+    WeftScreen.-small > * { display: none; }
+    WeftScreen.-small > #too-small { display: block; }
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if cls.NAME in TABLES:
@@ -53,6 +65,7 @@ class WeftScreen(Screen[Any]):
         yield HeaderBar(self.desk, self.HEAD)
         yield from self.body()
         yield FooterBar([action for action in TABLES.get(self.NAME, ()) if self.can(action)])
+        yield Static(Text(f"too small: {SMALLEST[0]} × {SMALLEST[1]} at least"), id="too-small")
 
     def body(self) -> Iterable[Widget]:
         """The panes."""
@@ -102,6 +115,10 @@ class WeftScreen(Screen[Any]):
     def on_mount(self) -> None:
         """Show everything once."""
         self.desk_changed(frozenset({"session", "board", "run", "queue", "engine", "log"}))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Nothing fits into less than the smallest size."""
+        self.set_class(event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1], "-small")
 
     def on_screen_resume(self) -> None:
         """Back from another screen: much may have changed."""

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.errors import WeftError
-from engine.graph import Link
-from engine.spec import Bad
+from engine.graph import Link, reference
+from engine.jsonedit import remove_value
+from engine.spec import REQUIRED, Bad
 from tui.fields import Field, nudged, sources_for
 from tui.screens.modals import AskValue, Choose
 from tui.screens.panes import Panes
@@ -52,9 +53,10 @@ class Editing(Panes):
             window = Choose(f"{field.key}  {field.about}", options, str(field.value))
             self.app.push_screen(window, lambda got: self.put(field, got) if got is not None else None)
         elif field.spec is not None:
-            self.app.push_screen(AskValue(field), lambda got: self._typed(field, got))
+            self.app.push_screen(AskValue(field), lambda got: self.typed(field, got))
 
-    def _typed(self, field: Field, text: str | None) -> None:
+    def typed(self, field: Field, text: str | None) -> None:
+        """Take what was typed for a field, if anything was."""
         if text is not None:
             self.put(field, field.read(text))
 
@@ -83,6 +85,19 @@ class Editing(Panes):
         session, field = self.desk.session, self.params.field
         if session is not None and field is not None and field.node:
             self.edit(lambda: session.reset_input(field.node, field.name))
+
+    def action_edit_reset_all(self) -> None:
+        """All values of the node back to their defaults; links stay."""
+        session, node = self.desk.session, self.graph.selected
+        if session is None or (cls := session.cls(node)) is None:
+            return
+        raw = session.nodes[node]
+        text = session.text
+        for name in raw:
+            spec = cls.inputs.get(name)
+            if spec is not None and spec.default is not REQUIRED and not isinstance(reference(raw[name]), Link):
+                text = remove_value(text, ("nodes", node, name))
+        self.edit(lambda: session.change(text, f"reset {node}"))
 
     def action_edit_undo(self) -> None:
         """Take the last change back."""

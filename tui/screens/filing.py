@@ -20,6 +20,11 @@ _GOTO = ("code", "codium", "cursor")
 class Filing(Panes):
     """Part of the main screen."""
 
+    def action_file_open(self) -> None:
+        """Ask for a path, and open it."""
+        window = AskText("Open", "", "the path of a workflow file, or the name of one that ships")
+        self.app.push_screen(window, lambda got: self.weft.open_workflow(got) if got else None)
+
     def action_file_save(self) -> None:
         """Save."""
         session = self.desk.session

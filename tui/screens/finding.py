@@ -3,6 +3,7 @@
 import json
 import shlex
 
+from tui.desk import problem_line
 from tui.fields import params_of
 from tui.screens.modals import Choose
 from tui.screens.panes import Panes
@@ -60,6 +61,9 @@ class Finding(Panes):
         texts = {"command": command_line(session, self.desk.config.out)}
         for field in seeds_of(session):
             texts[f"seed {field.key}"] = str(field.value)
+        problems = self.desk.board.problems_at(node)
+        if problems:
+            texts[f"problems of {node}"] = "\n".join(problem_line(problem) for problem in problems)
         raw = session.nodes.get(node)
         if raw is not None:
             texts[f"node {node}"] = json.dumps({node: raw}, ensure_ascii=False)

@@ -1,10 +1,10 @@
 """The panes of the main screen: the graph, the values of the selected node, the preview, what was saved, what runs."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
@@ -20,6 +20,9 @@ from tui.widgets.outputs import OutputsPane
 from tui.widgets.params import ParamsPane
 from tui.widgets.picture import PictureView, opened
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 PANES = ("graph", "params", "preview", "outputs")
 
 
@@ -27,6 +30,7 @@ class Panes(WeftScreen):
     """Shows what the desk holds, and moves about in it; what else the keys do is in subclasses, one subject each."""
 
     DEFAULT_CSS = """
+    Panes { layers: default above; }
     Panes #body { height: 1fr; }
     Panes #right { width: 42%; }
     Panes #preview { height: 1fr; }
@@ -43,7 +47,8 @@ class Panes(WeftScreen):
     Panes #outputs { display: none; }
     Panes.-outputs #outputs, Panes.-xwide #outputs { display: block; }
     Panes.-narrow #outputs { width: 1fr; }
-    Panes #small { display: none; height: 1fr; content-align: center middle; }
+    Panes #thumb { display: none; position: absolute; width: 20; height: 10; layer: above; }
+    Panes.-thumb #thumb { display: block; }
     """
 
     def __init__(self) -> None:
@@ -62,6 +67,7 @@ class Panes(WeftScreen):
             pane.add_class("pane")
         yield Horizontal(graph, Vertical(preview, params, id="right"), outputs, id="body")
         yield RunBar(self.desk)
+        yield PictureView("thumb")
 
     @property
     def graph(self) -> GraphView:
@@ -132,7 +138,7 @@ class Panes(WeftScreen):
                 self._read_picture(run, path)
         elif run.preview is not None and self._shown_picture is not run.preview:
             self._shown_picture = run.preview
-            self.query_one("#preview", PictureView).show(opened(run.preview.data), "no picture yet")
+            self._show_picture(opened(run.preview.data), "no picture yet")
 
     @work(thread=True, exclusive=True, group="picture", exit_on_error=False)
     def _read_picture(self, run: Run, path: str) -> None:
@@ -143,7 +149,24 @@ class Panes(WeftScreen):
             picture = None
         if self.desk.board.run is run:
             told = "" if picture is not None else f"cannot show {look.safe(path, 60)}"
-            self.app.call_from_thread(self.query_one("#preview", PictureView).show, picture, told)
+            self.app.call_from_thread(self._show_picture, picture, told)
+
+    def _show_picture(self, picture: "Image | None", told: str) -> None:
+        self.query_one("#preview", PictureView).show(picture, told)
+        self.query_one("#thumb", PictureView).show(picture)
+        self._place_thumb()
+
+    def _place_thumb(self) -> None:
+        """Where there is no room for the preview, a small one in the corner that the rows leave free."""
+        thumb = self.query_one("#thumb", PictureView)
+        free = self.graph.drawing == "rails" and len(self.graph.order) + 12 <= self.size.height
+        wanted = self.has_class("-narrow") and self.pane == "graph" and free and thumb.picture is not None
+        self.set_class(wanted, "-thumb")
+        thumb.styles.offset = (self.size.width - 21, self.size.height - 12)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The corner is elsewhere now."""
+        self.call_after_refresh(self._place_thumb)
 
     def _entitle(self) -> None:
         board, node = self.desk.board, self.graph.selected
@@ -193,6 +216,7 @@ class Panes(WeftScreen):
             self.query_one(f"#{pane}").focus()
         else:
             self.set_focus(None)
+        self._place_thumb()
         self.refresh_keys()
 
     def action_pane_graph(self) -> None:
@@ -280,6 +304,7 @@ class Panes(WeftScreen):
         """The next drawing of the graph."""
         at = DRAWINGS.index(self.graph.drawing)
         self.graph.draw_as(DRAWINGS[(at + 1) % len(DRAWINGS)])
+        self._place_thumb()
 
     def action_view_fit(self) -> None:
         """Bring the selection into view."""

@@ -2,10 +2,14 @@
 
 from typing import Any
 
-from engine.errors import WeftError
+from engine.errors import Problem, WeftError, error
+from tui.fields import Field
 from tui.screens.editing import Editing
+from tui.screens.modals import AskText, AskValue
 from tui.seeds import MODES, draw, seeds_of
 
+MOST = 100
+"""Runs that are queued at once."""
 STUBBORN = 5.0
 """Seconds after which a run that was asked to stop may be killed with advice to do so."""
 
@@ -46,13 +50,45 @@ class Running(Editing):
         """Kill the engine."""
         self.run_worker(self.desk.kill(), exit_on_error=False)
 
-    def action_seed_random(self) -> None:
-        """Draw a new seed: for the selected row if it is one, else for the first."""
+    def action_run_free(self) -> None:
+        """Let go of models."""
+        self.desk.free()
+        self.weft.say("the engine lets go of its models")
+
+    def action_run_times(self) -> None:
+        """Ask how many, and queue them."""
+
+        def check(text: str) -> None:
+            if not (text.isdigit() and 1 <= int(text) <= MOST):
+                raise error(Problem("E-CLI", f"{text or 'nothing'}: expected a number from 1 to {MOST}"))
+
+        def take(text: str | None) -> None:
+            session = self.desk.session
+            for _ in range(int(text) if text else 0):
+                first = next(iter(seeds_of(session)), None) if session is not None else None
+                if first is not None and self.desk.seed_mode == "fixed":
+                    self.put(first, draw())
+                self._queue()
+
+        self.app.push_screen(AskText("Queue how many runs", "4", "each with other seeds", check), take)
+
+    def action_seed_set(self) -> None:
+        """Type a seed."""
+        chosen = self._seed()
+        if chosen is not None:
+            self.app.push_screen(AskValue(chosen), lambda got: self.typed(chosen, got))
+
+    def _seed(self) -> Field | None:
+        """The seed that is meant: the selected row if it is one, else the first."""
         session = self.desk.session
         seeds = seeds_of(session) if session is not None else []
         field = self.params.field
         chosen = next((s for s in seeds if field is not None and s.key == (field.param or field.key)), None)
-        chosen = chosen or next(iter(seeds), None)
+        return chosen or next(iter(seeds), None)
+
+    def action_seed_random(self) -> None:
+        """Draw a new seed: for the selected row if it is one, else for the first."""
+        chosen = self._seed()
         if chosen is not None:
             self.put(chosen, draw())
 
