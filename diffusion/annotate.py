@@ -75,6 +75,8 @@ def annotator(name: str, files: Sequence[Path], device: str, settings: Mapping[s
     """
     for file in files:
         _check_tensors(file)
+    # it prints while it loads, to where `weft run --json` prints its one object
+    vars(_library("normalbae.nets.submodules.encoder"))["print"] = lambda *texts, **how: None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
