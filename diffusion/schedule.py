@@ -203,13 +203,17 @@ def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
 
 def _flowing(levels: Table, config: ScheduleConfig, steps: int) -> Sequence[float]:
     """The sigmas of a flow, noisy to clean, in the precision that diffusers takes at each place."""
-    by_noise = config.spacing in SPREAD
-    if (config.even if by_noise else config.spacing) == "linspace":
+    by_noise, count = config.spacing in SPREAD, config.train_steps
+    if config.placing == "ahead":
+        # 1 - 1 / T … 0 in n equal parts, without 0
+        sigma = (1 - np.linspace(1, 1 / count, steps + 1))[:0:-1]
+    elif config.placing == "behind":
+        # 1 … 1 / T in n equal parts, without 1 / T
+        sigma = np.linspace(1, 1 / count, steps + 1)[:-1]
+    elif (config.even if by_noise else config.spacing) == "linspace":
         # from the table's last level to its first in equal steps, and these are moved once more (so is SD3 sampled)
-        t = np.linspace(
-            float(levels.sigma[-1]) * config.train_steps, float(levels.sigma[0]) * config.train_steps, steps
-        )
-        sigma = t / config.train_steps
+        t = np.linspace(float(levels.sigma[-1]) * count, float(levels.sigma[0]) * count, steps)
+        sigma = t / count
     else:
         # sigma = 1, (n - 1) / n, ..., 1 / n
         sigma = np.linspace(1, 1 / steps, steps).astype(np.float32)

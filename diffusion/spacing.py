@@ -10,6 +10,11 @@ Samplers grew up apart, and what is called by one name is not the same everywher
 
     lcm       every k-th of the T levels are the m that it was distilled on, k = T // m; n of these, evenly
 
+    On a flow     sigma, before it is shifted
+    even          1 … 1 / T in n - 1 equal parts (linspace), or 1 … 1 / n (leading, trailing)
+    ahead         1 - 1 / T … 0 in n equal parts, without 0
+    behind        1 … 1 / T in n equal parts, without 1 / T
+
 karras, exponential and beta run between two ends: those of an even spacing, or of the whole table (which is linspace).
 `placed` gives a table the placing that diffusers' own scheduler of a sampler has, so that pictures match.
 
@@ -28,10 +33,15 @@ from diffusion.types import ScheduleConfig
 SPREAD = ("karras", "exponential", "beta")
 EVEN = ("leading", "trailing", "linspace")
 SPACINGS = (*EVEN, "lcm", *SPREAD)
+ON_A_FLOW = {
+    **dict.fromkeys(("dpmpp_2s", "dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "deis"), "ahead"),
+    "unipc": "behind",
+}
+"""The samplers whose schedulers in diffusers do not place the levels of a flow evenly, and how they do."""
 
 
 def placed(config: ScheduleConfig, sampler: str, spacing: str | None = None) -> ScheduleConfig:
-    """The table, with levels where diffusers' scheduler of this sampler puts them. A flow's stay where they are.
+    """The table, with levels where diffusers' scheduler of this sampler puts them.
 
     spacing: what to take whatever the model says. A spacing that its file does not state is that of the scheduler.
     ValueError for an unknown sampler.
@@ -40,7 +50,9 @@ def placed(config: ScheduleConfig, sampler: str, spacing: str | None = None) -> 
     if kind is None:
         raise ValueError(f'unknown sampler "{sampler}"; known: {", ".join(KINDS)}')
     if config.kind == "flow":
-        return replace(config, spacing=spacing or config.spacing)
+        if spacing or config.spacing in SPREAD:
+            return replace(config, spacing=spacing or config.spacing)
+        return replace(config, placing=ON_A_FLOW.get(sampler, "even"))
     by_noise = config.spacing in SPREAD
     even = config.even if by_noise else config.spacing
     if kind.own_spacing or not config.states_spacing or even not in EVEN:
