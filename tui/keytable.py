@@ -57,6 +57,7 @@ MAIN = (
     _("pane.params", "2", "", "the values of the selected node"),
     _("pane.preview", "3", "", "the preview"),
     _("pane.outputs", "4", "", "what runs have saved"),
+    _("pane.zoom", "z", "", "this pane alone, or all of them", ("file",)),
     _("pane.next", "tab", "", "the next pane"),
     _("pane.previous", "shift+tab", "", "the pane before"),
     _("jump.mode", "ctrl+o", "", "jump: every place gets a letter", ("file",)),

@@ -286,3 +286,36 @@ def test_a_missing_model_is_a_state(tmp_path: Path, file: Path) -> None:
         assert "no model at sdxl; download it" in stage.text()
 
     play(work, tmp_path, file)
+
+
+def test_the_mouse_selects_edits_and_drags(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        main, pilot = stage.main, stage.pilot
+        order = main.graph.order
+        await pilot.click("#graph", offset=(30, 3))
+        await stage.settle()
+        assert main.graph.selected == order[2]
+        await pilot.click("#graph", offset=(30, 3))
+        await stage.settle()
+        assert main.pane == "params", "a second click goes to the values"
+        main.go_to("sampler")
+        main.params.select("sampler.eta")
+        row = next(i for i, r in enumerate(main.params.rows) if r.field is not None and r.field.name == "kind")
+        await pilot.click("#params", offset=(6, row + 1))
+        await pilot.click("#params", offset=(6, row + 1))
+        await stage.settle()
+        assert stage.screen_name == "Choose"
+        await stage.press("escape")
+        before = main.graph.size.width
+        await pilot.mouse_down("Splitter", offset=(0, 5))
+        await pilot.hover("Splitter", offset=(-10, 5))
+        await pilot.mouse_up("#graph", offset=(before - 8, 5))
+        await stage.settle()
+        assert main.graph.size.width == before - 10
+        await stage.press("1", "z")
+        assert main.graph.size.width > 110
+        assert "Preview" not in stage.text()
+        await stage.press("z")
+        assert "Preview" in stage.text()
+
+    play(work, tmp_path, file)

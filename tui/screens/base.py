@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 SMALLEST = (60, 16)
+WIDE, EXTRA_WIDE, TALL = 100, 160, 30
+"""Columns and rows from which there is room for more."""
 
 
 def bindings(name: str) -> list[Binding]:
@@ -36,8 +38,8 @@ class WeftScreen(Screen[Any]):
     NAME: ClassVar[str] = ""
     HEAD: ClassVar[str] = ""
     """What the header says in place of the file."""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]  # noqa: RUF012 - Textual's own
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide"), (EXTRA_WIDE, "-xwide")]  # noqa: RUF012 - Textual's own
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = ""
     DEFAULT_CSS = """
     WeftScreen #too-small { display: none; width: 1fr; height: 1fr; content-align: center middle; }

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from engine.graph import Link, reference
 from tui import look
 from tui.board import Run
-from tui.screens.base import WeftScreen
+from tui.screens.base import WIDE, WeftScreen
 from tui.seeds import seeds_of
 from tui.session import Session
 from tui.widgets.bars import RunBar
@@ -19,6 +19,7 @@ from tui.widgets.graph import DRAWINGS, GraphView
 from tui.widgets.outputs import OutputsPane
 from tui.widgets.params import ParamsPane
 from tui.widgets.picture import PictureView, opened
+from tui.widgets.splitter import Splitter
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,11 +40,11 @@ class Panes(WeftScreen):
     Panes .pane { border: round $panel-lighten-2; border-title-color: $text-muted; }
     Panes .pane.-here { border: round $primary; border-title-color: $foreground; }
     Panes.-narrow .pane { border: none; }
-    Panes.-narrow #right { width: 1fr; }
-    Panes.-narrow.-graph #right { display: none; }
-    Panes.-narrow.-params #graph, Panes.-narrow.-params #preview { display: none; }
-    Panes.-narrow.-preview #graph, Panes.-narrow.-preview #params { display: none; }
-    Panes.-narrow.-outputs #graph, Panes.-narrow.-outputs #right { display: none; }
+    Panes.-single #right { width: 1fr; }
+    Panes.-single.-graph #right { display: none; }
+    Panes.-single.-params #graph, Panes.-single.-params #preview { display: none; }
+    Panes.-single.-preview #graph, Panes.-single.-preview #params { display: none; }
+    Panes.-single.-outputs #graph, Panes.-single.-outputs #right { display: none; }
     Panes #outputs { display: none; }
     Panes.-outputs #outputs, Panes.-xwide #outputs { display: block; }
     Panes.-narrow #outputs { width: 1fr; }
@@ -54,6 +55,7 @@ class Panes(WeftScreen):
     def __init__(self) -> None:
         super().__init__()
         self.pane = "graph"
+        self.zoomed = False
         self._shown_version = -1
         self._wanted = ""
         self._seeds = (-1, False)
@@ -65,7 +67,7 @@ class Panes(WeftScreen):
         outputs = OutputsPane("outputs")
         for pane in (graph, params, preview, outputs):
             pane.add_class("pane")
-        yield Horizontal(graph, Vertical(preview, params, id="right"), outputs, id="body")
+        yield Horizontal(graph, Splitter(), Vertical(preview, params, id="right"), outputs, id="body")
         yield RunBar(self.desk)
         yield PictureView("thumb")
 
@@ -166,6 +168,7 @@ class Panes(WeftScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """The corner is elsewhere now."""
+        self.set_class(self.zoomed or event.size.width < WIDE, "-single")
         self.call_after_refresh(self._place_thumb)
 
     def _entitle(self) -> None:
@@ -216,8 +219,24 @@ class Panes(WeftScreen):
             self.query_one(f"#{pane}").focus()
         else:
             self.set_focus(None)
-        self._place_thumb()
+        self._arrange()
         self.refresh_keys()
+
+    def _arrange(self) -> None:
+        """One pane alone where the terminal is narrow or the person wants it so; else all of them."""
+        self.set_class(self.zoomed or self.size.width < WIDE, "-single")
+        self._place_thumb()
+
+    def action_pane_zoom(self) -> None:
+        """This pane alone, or all of them again."""
+        self.zoomed = not self.zoomed
+        self._arrange()
+
+    def on_splitter_dragged(self, event: Splitter.Dragged) -> None:
+        """Share the columns out as the mouse says."""
+        right = self.query_one("#right")
+        whole = self.graph.outer_size.width + right.outer_size.width
+        right.styles.width = max(20, min(right.outer_size.width - event.by, whole - 20))
 
     def action_pane_graph(self) -> None:
         """To the graph."""
