@@ -205,10 +205,11 @@ def _other(method: Method, model: ModelRecipe, load: Load) -> Network:
     other = method.worse
     assert other is not None
     for what in ("family", "space", "channels", "prediction"):
-        if getattr(other, what) != getattr(model, what):
-            raise ValueError(
-                f"the worse model's {what} is {getattr(other, what)}, and the model's {getattr(model, what)}"
-            )
+        here, there = getattr(model, what), getattr(other, what)
+        if here != there:
+            raise ValueError(f"the worse model's {what} is {there}, and the model's is {here}: take one of its kind")
+    if other.patches or other.controls:
+        raise ValueError("the worse model takes no LoRA, IP-Adapter or ControlNet of its own: give it as it was loaded")
     return family_of(other).network(load(other), other)
 
 

@@ -1,5 +1,6 @@
 """Conditionings made of others in a graph: what they do to a picture, and what they leave alone."""
 
+import checkpoints_control
 import numpy as np
 import pytest
 import torch
@@ -98,6 +99,30 @@ def test_a_window_of_sdxl_is_told_the_size_of_the_whole_picture(drawn):
     assert torch.equal(own, drawn("sdxl", **told, guide__positive="@area", guide__scale=1.0))
     small = {**told, "sizes": {**told["sizes"], "width": 32}}
     assert not torch.allclose(own, drawn("sdxl", **small, guide__positive="@area", guide__scale=1.0), atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:`FluxPosEmbed` is deprecated:FutureWarning")
+@pytest.mark.parametrize("kind", ["sdxl", "sd3", "flux-dev"])
+def test_an_area_is_steered_by_its_part_of_a_control_picture(drawn, tmp_path, kind):
+    checkpoints_control.make(tmp_path / "net", kind)
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in.png")
+    steer = made("ControlNetApply", model="@base.model", controlnet="@net", image="@image.image")
+    more = {
+        "net": made("LoadControlNet", source="net"),
+        "image": made("LoadImage", path="in.png"),
+        "steer": steer if kind == "sdxl" else {**steer, "vae": "@base.vae"},
+        "no": text("snow"),
+        "area": made("ConditionArea", conditioning="@wanted", width=64, height=48, strength=3.0),
+        "both": made("CombineCondition", first="@wanted", second="@area"),
+        "guide__model": "@steer",
+        "guide__negative": "@no",
+        "sampler__kind": "model",
+    }
+    plain, whole = drawn(kind, **more), drawn(kind, **{**more, "guide__positive": "@both"})
+    part = drawn(kind, **{**more, "guide__positive": "@both", "area__width": 32})
+    assert torch.allclose(whole, plain, atol=1e-3)
+    assert not torch.allclose(part, plain, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sdxl"])

@@ -2,12 +2,14 @@
 
 from unittest.mock import patch
 
+import checkpoints_control
 import diffusers
 import pytest
 import torch
 from diffusers import guiders as theirs
 from diffusers.guiders import frequency_decoupled_guidance
 from parity import assert_same, pixels
+from PIL import Image
 from text_to_image import graph
 
 from diffusion.guidance import Guidance, Outputs, Push
@@ -297,13 +299,18 @@ def test_p7_skip_layer_guidance_draws_what_the_pipeline_draws(checkpoint, run_no
         ("sd15", {"type": "SkipLayerGuider", "layers": "mid, up.9"}, 'no transformer blocks in "up.9"'),
         ("sd3", {"type": "SmoothedEnergyGuider", "layers": "2"}, 'no transformer blocks in "2"; its layers: 0 … 1'),
         ("sd15", {"type": "AutoGuider", "worse": "@other.model"}, "the worse model's family is sdxl"),
+        ("sd15", {"type": "AutoGuider", "worse": "@steered"}, "takes no LoRA, IP-Adapter or ControlNet of its own"),
         ("sd15", {"type": "DualGuider"}, "E-MISSING"),
     ],
 )  # fmt: skip
-def test_what_a_model_cannot_be_guided_by(checkpoint, tiny_model, run_nodes, kind, inputs, message):
+def test_what_a_model_cannot_be_guided_by(checkpoint, tiny_model, run_nodes, tmp_path, kind, inputs, message):
     pixel = kind == "pixel"
     nodes = graph(tiny_model if pixel else checkpoint(kind), "7" if pixel else "a fox")
     nodes["other"] = {"type": "LoadCheckpoint", "source": str(checkpoint("sdxl"))}
+    nodes["net"] = {"type": "LoadControlNet", "source": str(checkpoints_control.make(tmp_path / "net", "sd15"))}
+    nodes["grey"] = {"type": "LoadImage", "path": "grey.png"}
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
+    nodes["steered"] = {"type": "ControlNetApply", "model": "@base.model", "controlnet": "@net", "image": "@grey.image"}
     nodes["guide"] |= inputs
     with pytest.raises(WeftError) as found:
         run_nodes(nodes, "denoise")
