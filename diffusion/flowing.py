@@ -35,7 +35,8 @@ class FlowTransformer:
     def unconditional(self, recipe: ModelRecipe, positive: Conditioning | None, load: Load) -> Conditioning:
         """What the model's text encoders make of an empty text, as long as the positive."""
         encoder = TextEncoderRecipe(recipe.family, recipe.source, recipe.digest, recipe.dtype, variant=recipe.variant)
-        length = None if positive is None else positive.tensors["prompt_embeds"].shape[1] - self.clip_tokens
+        embeds = positive.tensors.get("prompt_embeds") if positive else None
+        length = None if embeds is None else embeds.shape[1] - self.clip_tokens
         return self.encode_text(load(encoder), encoder, Prompt("", max_tokens=length))
 
     def cut_off(self, module: nn.Module, prompt: Prompt) -> Cut | None:
