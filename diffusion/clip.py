@@ -37,12 +37,17 @@ def weighted(
 
 
 class TextEncoders(nn.Module):
-    """One CLIP text encoder or two, each with its tokenizer."""
+    """One CLIP text encoder or two, each with its tokenizer. parts: what each is called in a model's folder."""
 
-    def __init__(self, encoders: Sequence[nn.Module], tokenizers: Sequence[Any]) -> None:
+    def __init__(self, encoders: Sequence[nn.Module], tokenizers: Sequence[Any], parts: Sequence[str]) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
         self.tokenizers = tuple(tokenizers)
+        self.parts = tuple(parts)
+
+    def part(self, name: str) -> nn.Module | None:
+        """The encoder of that name in a model's folder; None if there is none."""
+        return dict(zip(self.parts, self.encoders, strict=True)).get(name)
 
     def read(self, texts: Sequence[str], weighting: Weighting = "none") -> list[list[Chunk]]:
         """The chunks of a text for each encoder, as many for one as for another: empty ones follow a shorter text.
@@ -118,4 +123,4 @@ def load_encoders(recipe: TextEncoderRecipe, parts: Sequence[str], dtype: torch.
     kinds = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
     encoders = [component(recipe, part, kinds[part], dtype) for part in parts]
     tokenizers = [tokenizer(recipe, part.replace("text_encoder", "tokenizer"), CLIPTokenizer) for part in parts]
-    return TextEncoders(encoders, tokenizers)
+    return TextEncoders(encoders, tokenizers, parts)

@@ -11,7 +11,8 @@ from diffusion.family import Family, family_of
 from diffusion.guidance import Guidance, Inputs, Part, Rule, outside, rows
 from diffusion.guiders import THIRD, push_of, rule_of
 from diffusion.kinds import kind_of
-from diffusion.recipes import Guider, ModelRecipe, Recipe
+from diffusion.patches import driven, patch_inputs
+from diffusion.recipes import Guider, ModelRecipe, Recipe, without_strengths
 from diffusion.regions import Frame, laid_out
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
@@ -53,7 +54,7 @@ def denoise(
         return STORE.load(recipe, device, dtype if recipe.dtype == "auto" else recipe.dtype)
 
     module = STORE.load(model, device, dtype)
-    network = family.network(module, model, steering(model, module, schedule, load))
+    network = driven(family.network(module, model, steering(model, module, schedule, load)), module, model, schedule)
 
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)
@@ -124,7 +125,13 @@ def _conditions(
 
     found = laid_out(sides, frame, inputs)
     # what does not come from the text
-    extras = [strengths(guider.model, frame.batch, load, negative=i > 0) for i in range(len(sides))]
+    extras = [
+        {
+            **patch_inputs(guider.model, frame.batch, load, negative=i > 0),
+            **strengths(guider.model, frame.batch, load, negative=i > 0),
+        }
+        for i in range(len(sides))
+    ]
     return [
         [replace(part, inputs={**part.inputs, **more}) for part in side]
         for side, more in zip(found, extras, strict=True)
@@ -175,4 +182,5 @@ def _check(jobs: Sequence[Job], schedule: Schedule) -> None:
 def _common(job: Job) -> tuple[object, ...]:
     guider, latent = job.guider, job.latent
     shape = tuple(latent.samples.shape)
-    return guider.model, guider.method, guider.rescale, guider.start, guider.stop, shape, latent.state, latent.level
+    model = without_strengths(guider.model)
+    return model, guider.method, guider.rescale, guider.start, guider.stop, shape, latent.state, latent.level

@@ -7,7 +7,7 @@ JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from diffusion.types import Conditioning, Picture, Prediction, ScheduleConfig
@@ -18,12 +18,25 @@ Hint = Literal["pixels", "latent", "unshifted latent"]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A change to a model's weights or to what it is fed, such as a LoRA: kind, file, its digest, and settings."""
+    """A change to what a model computes, such as a LoRA: kind, file, its digest, settings, and pictures to follow."""
 
     kind: str
     source: str
     digest: str = ""
     settings: tuple[tuple[str, float | str], ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+    def has(self, name: str) -> bool:
+        """Whether a setting is there."""
+        return name in dict(self.settings)
+
+    def number(self, name: str, default: float) -> float:
+        """A setting that is a number."""
+        return float(dict(self.settings).get(name, default))
+
+    def text(self, name: str, default: str = "") -> str:
+        """A setting that is a text."""
+        return str(dict(self.settings).get(name, default))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,7 @@ class ControlNetRecipe:
     digest: str = ""
     dtype: str = "auto"
     variant: str = ""
+    config: str = ""
     hint: Hint = "pixels"
     modes: int = 0
 
@@ -75,7 +89,8 @@ class ModelRecipe:
     zero_negative: with nothing to push away from it takes zeros, and not an empty text.
     class_names: what a class-conditional model was taught, in the order of its labels.
     patches: what changes its weights. controls: what steers it beside the text.
-    variant: of the weight files, such as fp16; empty for the plain ones.
+    variant: of the weight files, such as fp16; empty for the plain ones, or the only ones there are.
+    config: the folder that says how to read a single file: its configurations and tokenizers; empty for a folder.
     """
 
     family: str
@@ -97,6 +112,16 @@ class ModelRecipe:
     patches: tuple[Patch, ...] = ()
     controls: tuple[Control, ...] = ()
     variant: str = ""
+    config: str = ""
+
+
+def without_strengths(model: ModelRecipe) -> ModelRecipe:
+    """The model with the strengths of its LoRAs and the like left out: these may differ within a batch."""
+    left_out = ("strength", "text_strength")
+    patches = tuple(
+        replace(p, settings=tuple(one for one in p.settings if one[0] not in left_out)) for p in model.patches
+    )
+    return replace(model, patches=patches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +135,7 @@ class TextEncoderRecipe:
     class_names: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
     variant: str = ""
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +150,22 @@ class VAERecipe:
     channels: int = 3
     factor: int = 1
     variant: str = ""
+    config: str = ""
 
 
-Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe | ControlNetRecipe
+@dataclass(frozen=True, slots=True)
+class ImageEncoderRecipe:
+    """How to get what turns pictures into embeddings for an IP-Adapter: a folder with CLIP's vision model."""
+
+    source: str
+    digest: str = ""
+    dtype: str = "auto"
+    family: str = "clip-vision"
+    variant: str = ""
+    config: str = ""
+
+
+Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe | ControlNetRecipe | ImageEncoderRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +203,24 @@ class Guider:
     third: Conditioning | None = None
 
 
+def text_encoder_of(model: ModelRecipe) -> TextEncoderRecipe:
+    """The text encoder that a denoiser came with, with what the denoiser's patches change in it."""
+    patches = tuple(
+        Patch(patch.kind, patch.source, patch.digest, (("strength", patch.number("text_strength", 1.0)),))
+        for patch in model.patches
+        if patch.has("text_strength")
+    )
+    return TextEncoderRecipe(
+        model.family,
+        model.source,
+        model.digest,
+        model.dtype,
+        patches=patches,
+        variant=model.variant,
+        config=model.config,
+    )
+
+
 def to_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain JSON values, with the name of its class under "recipe"."""
     return {"recipe": type(recipe).__name__, **asdict(recipe)}
@@ -183,8 +240,10 @@ def from_json(value: Mapping[str, Any]) -> Recipe:
             raise ValueError("a model with ControlNets")
         fields.pop("controls", None)
         if "patches" in fields:
+            if any(patch.get("pictures") for patch in fields["patches"]):
+                raise ValueError("a model that follows pictures")
             patches = [{**p, "settings": tuple((k, v) for k, v in p["settings"])} for p in fields["patches"]]
-            fields["patches"] = tuple(Patch(**p) for p in patches)
+            fields["patches"] = tuple(Patch(**{**p, "pictures": ()}) for p in patches)
         return kinds[name](**fields)
     except (KeyError, TypeError) as err:
         raise ValueError(f"not a recipe: {err}") from err

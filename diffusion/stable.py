@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffusion import control_loading, latent
+from diffusion import control_loading, ip_adapter, latent
 from diffusion.clip import TextEncoders, load_encoders
 from diffusion.conditions import size_ids, zeroed
 from diffusion.guidance import PICTURE_SIZE, Inputs, Load, Network
 from diffusion.prompt import Cut
-from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe, text_encoder_of
 from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.weights import component
@@ -51,7 +51,9 @@ class StableDiffusion:
             self._check(module, inputs)
             t = torch.tensor(level.t, dtype=torch.float32, device=x.device)
             embeds = inputs["prompt_embeds"].to(weights.dtype)
-            added = self._added(x, recipe, inputs, weights.dtype)
+            added: dict[str, Any] | None = self._added(x, recipe, inputs, weights.dtype)
+            if pictures := ip_adapter.seen(inputs):
+                added = {**(added or {}), "image_embeds": [one.to(weights.dtype) for one in pictures]}
             fed = {
                 "sample": x.to(weights.dtype),
                 "timestep": t,
@@ -67,7 +69,7 @@ class StableDiffusion:
         """What the model's text encoder makes of an empty text, or zeros for a model that was trained so."""
         if recipe.zero_negative and positive is not None:
             return zeroed(positive)
-        encoder = TextEncoderRecipe(recipe.family, recipe.source, recipe.digest, recipe.dtype, variant=recipe.variant)
+        encoder = text_encoder_of(recipe)
         empty = self.encode_text(load(encoder), encoder, Prompt(""))
         return zeroed(empty) if recipe.zero_negative else empty
 

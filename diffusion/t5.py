@@ -54,11 +54,17 @@ class T5(nn.Module):
 
 
 class TextEncodersWithT5(TextEncoders):
-    """CLIP text encoders and a T5."""
+    """CLIP text encoders and a T5. t5_part: what that is called in a model's folder."""
 
-    def __init__(self, encoders: Sequence[nn.Module], tokenizers: Sequence[Any], t5: T5) -> None:
-        super().__init__(encoders, tokenizers)
-        self.t5 = t5
+    def __init__(
+        self, encoders: Sequence[nn.Module], tokenizers: Sequence[Any], parts: Sequence[str], t5: T5, t5_part: str
+    ) -> None:
+        super().__init__(encoders, tokenizers, parts)
+        self.t5, self.t5_part = t5, t5_part
+
+    def part(self, name: str) -> nn.Module | None:
+        """As `TextEncoders.part`, T5 included."""
+        return self.t5.encoder if name == self.t5_part else super().part(name)
 
 
 def load_with_t5(
@@ -77,4 +83,4 @@ def load_with_t5(
     t5 = T5(None, None, width)
     if t5_part:
         t5 = T5(component(recipe, t5_part, T5EncoderModel, dtype), words(t5_part, T5TokenizerFast), width)
-    return TextEncodersWithT5(encoders, [words(part, CLIPTokenizer) for part in clips], t5)
+    return TextEncodersWithT5(encoders, [words(part, CLIPTokenizer) for part in clips], tuple(clips), t5, t5_part)

@@ -59,6 +59,7 @@ PACK = Pack(
             "RectangleMask",
             "SolidMask",
         ),
+        "nodes.patch": ("IPAdapterApply", "LoRALoad", "TextualInversion"),
         "nodes.prompt": ("PromptTemplate",),
         "nodes.sample": ("EmptyLatent", "Noise", "Sampler", "UNetDenoise"),
         "nodes.scale": ("ImageScale", "LatentScale", "UpscaleImage"),

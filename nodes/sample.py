@@ -4,12 +4,13 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from diffusion.kinds import KINDS, takes_eta
+from diffusion.recipes import without_strengths
 from diffusion.types import Sampler as SamplerValue
 from engine.context import Context
 from engine.errors import Place, Problem
 from engine.node import Input, Node, Seed
 from engine.text import size
-from nodes.compute import dtype_for, preview
+from nodes.compute import dtype_for, fitting, preview
 from nodes.sockets import Guider, Latent, Model, Schedule
 from nodes.sockets import Noise as NoiseValue
 
@@ -137,7 +138,7 @@ class UNetDenoise(Node):
         # prompts of as many tokens
         fed = tuple(one and tuple((name, t.shape[1:]) for name, t in sorted(one.tensors.items())) for one in conditions)
         shape = tuple(latent.samples.shape)
-        fixed = guider.model, guider.method, guider.rescale, guider.start, guider.stop, fed
+        fixed = without_strengths(guider.model), guider.method, guider.rescale, guider.start, guider.stop, fed
         return (*fixed, shape, latent.state, latent.level, latent.mask is None, self.schedule, self.sampler)
 
     @classmethod
@@ -161,4 +162,5 @@ class UNetDenoise(Node):
 
         jobs = [Job(node.guider, node.noise, node.latent) for node in nodes]
         dtype = dtype_for(first.guider.model, ctx)
-        return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step)
+        with fitting():
+            return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step)

@@ -4,7 +4,7 @@ from diffusion.types import Prompt, Weighting
 from engine.context import Context
 from engine.node import Input, Node
 from engine.text import quoted
-from nodes.compute import dtype_for
+from nodes.compute import dtype_for, fitting
 from nodes.sockets import Conditioning, TextEncoder
 
 
@@ -35,7 +35,8 @@ class TextEncode(Node):
         from diffusion.family import family_of
         from diffusion.store import STORE
 
-        module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
+        with fitting():
+            module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
         family = family_of(self.text_encoder)
         prompt = Prompt(self.text, self.text_2, self.text_3, self.clip_skip, self.max_tokens, self.weighting)
         cut = family.cut_off(module, prompt)

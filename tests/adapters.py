@@ -1,0 +1,79 @@
+"""Random LoRAs, textual inversions and IP-Adapters for the tiny checkpoints, in the layouts that people have."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+ATTENTION = r"\.(to_[qkv]|to_out\.0)$"
+FEED_FORWARD = r"\.ff\.net\.(0\.proj|2)$"
+CONVOLUTIONS = r"\.(conv1|conv2|conv_shortcut|proj_in|proj_out|time_emb_proj)$|(down|up)samplers\.0\.conv$"
+TEXT = r"\.(q_proj|k_proj|v_proj|out_proj|fc1|fc2)$"
+
+
+def factors(module, pattern, rank=2, size=0.5, seed=0):
+    """(A, B) of each layer whose name matches: {path: (r, in[, k, k]), (out, r[, 1, 1])}."""
+    own = torch.Generator().manual_seed(seed)
+    found = {}
+    for path, layer in module.named_modules():
+        if not re.search(pattern, f".{path}") or not hasattr(layer, "weight"):
+            continue
+        out, into, *kernel = layer.weight.shape
+        down = torch.randn(rank, into, *kernel, generator=own) * size
+        up = torch.randn(out, rank, *([1] * len(kernel)), generator=own) * size
+        found[path] = (down, up)
+    assert found
+    return found
+
+
+def write(file: Path, layout: str, parts, alpha=None):
+    """Write factors of {part: {path: (A, B)}} as "peft", "diffusers", "diffusers-old" or "kohya".
+
+    alpha: a number, or one for each part.
+    """
+    alphas = alpha if isinstance(alpha, dict) else dict.fromkeys(parts, alpha)
+    tensors, metadata = {}, {}
+    for part, layers in parts.items():
+        for path, (down, up) in layers.items():
+            first, second = NAMES[layout](part, path)
+            tensors[first], tensors[second] = down.contiguous(), up.contiguous()
+            if layout == "kohya" and alphas[part] is not None:
+                tensors[f"{first.split('.')[0]}.alpha"] = torch.tensor(float(alphas[part]))
+        if layout == "peft" and alphas[part] is not None:
+            rank = next(iter(layers.values()))[0].shape[0]
+            config = {"r": rank, "lora_alpha": alphas[part], "target_modules": sorted(layers)}
+            metadata |= {f"{part}.{name}": value for name, value in config.items()}
+    if metadata:
+        metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(metadata)}
+    save_file(tensors, file, metadata or None)
+    return file
+
+
+def _peft(part, path):
+    return f"{part}.{path}.lora_A.weight", f"{part}.{path}.lora_B.weight"
+
+
+def _diffusers(part, path):
+    middle = "lora_linear_layer" if part.startswith("text_encoder") else "lora"
+    return f"{part}.{path}.{middle}.down.weight", f"{part}.{path}.{middle}.up.weight"
+
+
+def _diffusers_old(part, path):
+    """As diffusers wrote the attention of U-Nets at first."""
+    found = re.fullmatch(r"(.*\.attn[12])\.(to_[qkv]|to_out)(\.0)?", path)
+    assert found
+    name = f"{part}.{found[1]}.processor.{found[2]}_lora"
+    return f"{name}.down.weight", f"{name}.up.weight"
+
+
+def _kohya(part, path):
+    prefix = {"unet": "lora_unet", "transformer": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
+    if part.startswith("text_encoder") and not path.startswith("text_model."):
+        path = f"text_model.{path}"
+    name = f"{prefix[part]}_{path.replace('.', '_')}"
+    return f"{name}.lora_down.weight", f"{name}.lora_up.weight"
+
+
+NAMES = {"peft": _peft, "diffusers": _diffusers, "diffusers-old": _diffusers_old, "kohya": _kohya}

@@ -1,0 +1,153 @@
+"""P11: LoRAs in every layout, one and several, give the pictures that diffusers' pipelines give."""
+
+import adapters
+import diffusers
+import numpy as np
+import parity
+import pytest
+import text_to_image
+import torch
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept:DeprecationWarning",
+    "ignore:Already found a `peft_config` attribute:UserWarning",
+)
+PIPELINES = {
+    "sd15": diffusers.StableDiffusionPipeline,
+    "sdxl": diffusers.StableDiffusionXLPipeline,
+    "sd3": diffusers.StableDiffusion3Pipeline,
+    "flux-dev": diffusers.FluxPipeline,
+}
+TEXTS = {"sd15": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2")}
+STEPS, SCALE = 3, 5.0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def pipeline(checkpoint):
+    """A function that loads diffusers' pipeline anew."""
+
+    def load(kind):
+        pipe = PIPELINES[kind].from_pretrained(checkpoint(kind), dtype=torch.float32, use_safetensors=True)
+        pipe.set_progress_bar_config(disable=True)
+        if kind in TEXTS:
+            pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="leading")
+        return pipe
+
+    return load
+
+
+@pytest.fixture
+def ours(checkpoint, run_nodes):
+    """A function that runs a graph of ours with LoRAs (inputs of LoRALoad), one behind the other."""
+
+    def go(kind, *loras, **changes):
+        return run_nodes(graph(checkpoint(kind), kind, loras, **changes), "decode")["decode"].pixels
+
+    return go
+
+
+def graph(folder, kind, loras, **changes):
+    nodes = text_to_image.graph(folder, "a fox", SCALE, STEPS)
+    if kind not in TEXTS:
+        nodes["sampler"]["kind"] = "flow_euler"
+        for node in ("blank", "schedule"):
+            nodes[node] |= {"width": 64, "height": 64}
+    before = "base"
+    for i, inputs in enumerate(loras):
+        links = {"model": f"@{before}.model", "text_encoder": f"@{before}.text_encoder"}
+        nodes[f"lora{i}"] = {"type": "LoRALoad", **links, **inputs}
+        before = f"lora{i}"
+    nodes["wanted"]["text_encoder"] = f"@{before}.text_encoder"
+    nodes["guide"]["model"] = f"@{before}.model"
+    for name, value in changes.items():
+        node, _, key = name.partition("__")
+        nodes[node] = {**nodes.get(node, {}), key: value} if key else value
+    return nodes
+
+
+def drawn(pipe, kind, **call):
+    size = {} if kind in TEXTS else {"width": 64, "height": 64}
+    scale = 3.5 if kind == "flux-dev" else SCALE
+    return parity.pixels(pipe, num_inference_steps=STEPS, guidance_scale=scale, **size, **call)
+
+
+def lora_file(folder, pipe, kind, layout, pattern=adapters.ATTENTION, text=True, alpha=None, seed=0, rank=2):
+    part = "unet" if kind in TEXTS else "transformer"
+    parts = {part: adapters.factors(getattr(pipe, part), pattern, seed=seed, rank=rank)}
+    for i, name in enumerate(TEXTS.get(kind, ())):
+        if text:
+            parts[name] = adapters.factors(getattr(pipe, name), adapters.TEXT, seed=seed + i + 1, rank=rank)
+    return adapters.write(folder / f"{layout}-{seed}.safetensors", layout, parts, alpha)
+
+
+CASES = {
+    "sd15 peft": ("sd15", "peft", {}),
+    "sd15 peft with alpha": ("sd15", "peft", {"alpha": 1}),
+    "sd15 diffusers": ("sd15", "diffusers", {}),
+    "sd15 diffusers, as at first": ("sd15", "diffusers-old", {"text": False}),
+    "sd15 kohya": ("sd15", "kohya", {"alpha": 1}),
+    "sd15 kohya, convolutions": ("sd15", "kohya", {"alpha": 1, "pattern": adapters.CONVOLUTIONS}),
+    "sdxl peft": ("sdxl", "peft", {}),
+    "sdxl kohya": ("sdxl", "kohya", {"alpha": 1}),
+    "sdxl kohya, feed-forward": ("sdxl", "kohya", {"alpha": 1, "pattern": adapters.FEED_FORWARD}),
+    "sd3 peft": ("sd3", "peft", {}),
+    "flux peft": ("flux-dev", "peft", {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_p11_lora_layouts(ours, pipeline, tmp_path, case):
+    kind, layout, how = CASES[case]
+    pipe = pipeline(kind)
+    file = lora_file(tmp_path, pipe, kind, layout, **how)
+    plain = drawn(pipe, kind)
+    pipe.load_lora_weights(str(tmp_path), weight_name=file.name, adapter_name="one")
+    pipe.set_adapters(["one"], [0.7])
+    there = drawn(pipe, kind)
+    assert np.abs(there - plain).max() > 1e-2, "a LoRA that changes nothing would prove nothing"
+    parity.assert_same(ours(kind, {"source": str(file), "strength": 0.7}), there)
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_p11_several_loras_at_different_strengths(ours, pipeline, tmp_path, kind):
+    pipe = pipeline(kind)
+    one = lora_file(tmp_path, pipe, kind, "peft", seed=0)
+    two = lora_file(tmp_path, pipe, kind, "kohya", seed=10, rank=3, alpha=2, pattern=adapters.FEED_FORWARD)
+    for name, file in (("one", one), ("two", two)):
+        pipe.load_lora_weights(str(tmp_path), weight_name=file.name, adapter_name=name)
+    pipe.set_adapters(["one", "two"], [0.8, -0.6])
+    there = drawn(pipe, kind)
+    first, second = {"source": str(one), "strength": 0.8}, {"source": str(two), "strength": -0.6}
+    here = ours(kind, first, second)
+    parity.assert_same(here, there)
+    assert np.abs(here - ours(kind, second, first)).max() < 1e-5, "the order must not matter"
+
+
+def test_p11_the_text_encoder_has_a_strength_of_its_own(ours, pipeline, tmp_path):
+    pipe = pipeline("sdxl")
+    file = lora_file(tmp_path, pipe, "sdxl", "peft")
+    pipe.load_lora_weights(str(tmp_path), weight_name=file.name, adapter_name="one")
+    pipe.set_adapters(["one"], [{"unet": 0.7, "text_encoder": 0.3, "text_encoder_2": 0.3}])
+    lora = {"source": str(file), "strength": 0.7, "text_strength": 0.3}
+    parity.assert_same(ours("sdxl", lora), drawn(pipe, "sdxl"))
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_p11_an_lcm_lora(ours, pipeline, tmp_path, kind):
+    # LCM-LoRA: the model's own guidance, and the sampler and the timesteps of LCM
+    pipe = pipeline(kind)
+    file = lora_file(tmp_path, pipe, kind, "kohya", alpha=1, text=False)
+    pipe.scheduler = diffusers.LCMScheduler.from_config(pipe.scheduler.config)
+    pipe.load_lora_weights(str(tmp_path), weight_name=file.name)
+    there = drawn(pipe, kind)
+    timesteps = [int(t) for t in pipe.scheduler.timesteps]
+    changes = {"sampler__kind": "lcm", "schedule__timesteps": timesteps}
+    parity.assert_same(ours(kind, {"source": str(file)}, **changes), there)
