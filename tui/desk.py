@@ -1,8 +1,8 @@
 """Everything that is open and goes on, without a screen: the workflow, its states, the engine, the queue, the history.
 
-Screens call what is here and show what it holds. Whoever made the desk is told what changed, as a set of words:
-session (the text, its problems), board (states of nodes), run (progress of what runs), queue, engine, log, took.
-All methods are for the event loop; what may block goes to a thread of its own.
+Screens call what is here and show what it holds. Whoever made the desk is told what changed, as a set of words: session
+(the text, its problems), board (states of nodes), run (steps and pictures of what runs), queue, engine, log, took. All
+methods are for the event loop; what may block goes to a thread of its own.
 """
 
 import asyncio
@@ -279,6 +279,8 @@ class Desk:
         elif event["event"] in ("node_failed", "error"):
             for problem in event["problems"]:
                 self.note(problem_line(problem))
+        if event["event"] == "node_progress":
+            return {"run"}
         if event["event"] != "over":
             return {"run", "board"}
         self._finish(run)

@@ -105,8 +105,10 @@ class WeftScreen(Screen[Any]):
     def refresh_keys(self) -> None:
         """The situation may have changed: the footer shows what is live now."""
         for bar in self.query(FooterBar):
-            bar.now = self.situation()
-            bar.refresh()
+            now = self.situation()
+            if bar.now != now:
+                bar.now = now
+                bar.refresh()
 
     def desk_changed(self, what: frozenset[str]) -> None:
         """Something on the desk is new (see `tui.desk` for the words). An override calls this, too."""

@@ -55,9 +55,11 @@ class GraphView(ScrollView, inherit_bindings=False):
         self._canvas: CanvasView | None = None
         self._canvas_lines: list[tuple[Span, ...]] = []
         self._glyphs: dict[str, str] = {}
+        self._views: dict[str, View] = {}
         self._text: list[str] = []
         self._problems: dict[int, bool] = {}
         self._columns = (0, 0, 0)
+        self._base = Style()
 
     # What is shown
 
@@ -71,7 +73,7 @@ class GraphView(ScrollView, inherit_bindings=False):
         else:
             self._rails = self._canvas = None
             self.drawing = "json"
-        self._glyphs = {}
+        self._glyphs, self._views = {}, {}
         self._text = [visible(line.replace("\t", "    "), 4000) for line in session.text.split("\n")]
         self._problems = {p.place.line - 1: p.is_warning for p in reversed(session.problems) if p.place.line}
         if self.selected not in session.nodes:
@@ -84,10 +86,18 @@ class GraphView(ScrollView, inherit_bindings=False):
             self.call_after_refresh(self.reveal)
 
     def states_changed(self) -> None:
-        """The board tells other states than before."""
+        """The board tells other states than before. Only the rows that look otherwise are drawn anew: while a node runs
+        that is one row, ten times a second."""
+        before, self._views = self._views, {name: self._board.view(name) for name in self.order}
+        if self._views == before:
+            return
         if self.drawing == "canvas":
             self._draw_canvas()
-        self.refresh()
+            self.refresh()
+        elif self.drawing == "rails":
+            for row, name in enumerate(self.order):
+                if self._views[name] != before.get(name):
+                    self.refresh_line(row)
 
     def draw_as(self, drawing: Drawing) -> None:
         """Take another of the three drawings; a text that is no workflow has only one."""
@@ -215,10 +225,15 @@ class GraphView(ScrollView, inherit_bindings=False):
 
     # Drawing
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines in a part of the pane. Its style takes long to find, so it is found once for all of them."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line of what is in view."""
         row = y + self.scroll_offset.y
-        base = self.rich_style
+        base = self._base
         if self.drawing == "json":
             segments = self._json_line(row)
         elif self.drawing == "canvas":

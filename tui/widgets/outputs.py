@@ -31,8 +31,10 @@ class OutputsPane(Widget):
     def show(self, runs: Iterable[Run]) -> None:
         """Show the files of these runs."""
         found = [str(output["path"]) for run in runs for output in run.outputs]
-        self.paths = list(dict.fromkeys(reversed(found)))[:KEPT]
-        self.refresh()
+        paths = list(dict.fromkeys(reversed(found)))[:KEPT]
+        if paths != self.paths:
+            self.paths = paths
+            self.refresh()
 
     def render(self) -> Text:
         """A name a line."""

@@ -48,6 +48,7 @@ class ParamsPane(ScrollView, inherit_bindings=False):
         self._node = ""
         self._name_width = 0
         self._seed_mode = "fixed"
+        self._base = Style()
 
     @property
     def field(self) -> Field | None:
@@ -57,8 +58,10 @@ class ParamsPane(ScrollView, inherit_bindings=False):
     def show(self, session: Session | None, board: Board, node: str, seed_mode: str) -> None:
         """Show a node. Of the node that was shown before the selected row stays selected."""
         before = self.field.key if self.field is not None else ""
-        self._seed_mode = seed_mode
-        self.rows = _rows(session, board, node) if session is not None else []
+        rows = _rows(session, board, node) if session is not None else []
+        if rows == self.rows and node == self._node and seed_mode == self._seed_mode:
+            return
+        self.rows, self._seed_mode = rows, seed_mode
         keys = [row.field.key if row.field is not None else "" for row in self.rows]
         if before in keys and before:
             self._at = keys.index(before)
@@ -107,10 +110,15 @@ class ParamsPane(ScrollView, inherit_bindings=False):
             self.refresh()
             self.post_message(self.Selected(again))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines in a part of the pane, its style found once for all of them."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line of what is in view."""
         row = y + self.scroll_offset.y
-        base = self.rich_style
+        base = self._base
         segments = self._row(self.rows[row]) if row < len(self.rows) else []
         strip = Strip(segments).crop_extend(0, self.size.width, base).apply_style(base)
         if row == self._at and row < len(self.rows) and self.rows[row].field is not None:
