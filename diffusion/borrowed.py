@@ -101,7 +101,7 @@ def pndm(run: Run, x: torch.Tensor) -> torch.Tensor:
         x0, eps = run.denoise(x, here)
         moved = solver.step_plms(eps, at, x)[0]
         if i == 0 and steps > 1:
-            _, eps = run.denoise(moved, levels[1])
+            _, eps = run.denoise(run.keep(0, moved), levels[1])
             moved = solver.step_plms(eps, at - 1, moved)[0]
         x = run.after(i, moved, x0)
     return x

@@ -10,9 +10,11 @@ from diffusion.control import hints, steering, strengths
 from diffusion.family import Family, family_of
 from diffusion.guidance import Guidance, Inputs, Part, Rule, outside, rows
 from diffusion.guiders import THIRD, push_of, rule_of
+from diffusion.inpaint import inpaint_inputs
 from diffusion.kinds import kind_of
 from diffusion.patches import driven, patch_inputs
 from diffusion.recipes import Guider, ModelRecipe, Recipe, without_strengths
+from diffusion.refiner import scores
 from diffusion.regions import Frame, laid_out
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
@@ -83,6 +85,10 @@ def denoise(
         samples=torch.cat([job.latent.samples for job in jobs]).to(place),
         mask=None if latent.mask is None else torch.cat([_mask(job.latent) for job in jobs]).to(place),
     )
+    if model.inpaints:
+        # its network sees what is to be kept; with nothing cut off it begins with noise alone
+        whole = replace(whole, state="empty" if schedule.starts_whole else whole.state, mask=None)
+    whole = replace(whole, covered=None)
     walked = to_the_table(schedule, kind, model)
     done = sample(guidance, walked, kind, [job.noise for job in jobs], whole, on_step)
     if schedule.ends_clean:
@@ -119,9 +125,10 @@ def _conditions(
             sides.append(guider.third or family.unconditional(guider.model, first, load))
     shared = {name: given.tensors[name] for name in family.shared if name in given.tensors}
     seen = hints(guider.model, frame.height, frame.width, frame.batch, load)
+    painted = inpaint_inputs(guider.model, job.latent)
 
     def inputs(part: Conditioning) -> Inputs:
-        return {**rows(replace(part, tensors={**shared, **part.tensors}), frame.batch), **seen}
+        return {**rows(replace(part, tensors={**shared, **part.tensors}), frame.batch), **seen, **painted}
 
     found = laid_out(sides, frame, inputs)
     # what does not come from the text
@@ -133,8 +140,8 @@ def _conditions(
         for i in range(len(sides))
     ]
     return [
-        [replace(part, inputs={**part.inputs, **more}) for part in side]
-        for side, more in zip(found, extras, strict=True)
+        [replace(part, inputs={**scores(guider.model, frame.batch, i > 0), **part.inputs, **more}) for part in side]
+        for i, (side, more) in enumerate(zip(found, extras, strict=True))
     ]
 
 

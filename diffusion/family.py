@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from diffusion import flux, pixel, sd3, stable
+from diffusion import flux, pixel, refiner, sd3, stable
 from diffusion.guidance import Load, Network
 from diffusion.prompt import Cut
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
@@ -63,6 +63,7 @@ FAMILIES: dict[str, Family] = {
     "pixel": pixel.Pixel(),
     "sd": stable.StableDiffusion(),
     "sdxl": stable.StableDiffusionXL(),
+    "sdxl-refiner": refiner.StableDiffusionXLRefiner(),
     "sd3": sd3.StableDiffusion3(),
     "flux": flux.Flux(),
 }

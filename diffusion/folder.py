@@ -23,7 +23,12 @@ MOST_BYTES = 64 << 20
 PIPELINES = {
     "StableDiffusionPipeline": "sd",
     "StableDiffusionImg2ImgPipeline": "sd",
+    "StableDiffusionInpaintPipeline": "sd",
+    "LatentConsistencyModelPipeline": "sd",
+    "LatentConsistencyModelImg2ImgPipeline": "sd",
     "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusionXLImg2ImgPipeline": "sdxl",
+    "StableDiffusionXLInpaintPipeline": "sdxl",
     "StableDiffusion3Pipeline": "sd3",
     "FluxPipeline": "flux",
 }
@@ -32,6 +37,7 @@ PIPELINES = {
 PARTS = {
     "sd": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
+    "sdxl-refiner": ("unet", "vae", "text_encoder_2", "tokenizer_2", "scheduler"),
     "sd3": (
         "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3",
         "tokenizer", "tokenizer_2", "tokenizer_3", "scheduler",
@@ -52,10 +58,13 @@ WEIGHTS = {
 }
 """The parts with weights, and what the file is called; larger ones lie in shards, listed in NAME.index.json."""
 
-NETWORKS = {"sd": "unet", "sdxl": "unet", "sd3": "transformer", "flux": "transformer"}
+NETWORKS = {"sd": "unet", "sdxl": "unet", "sdxl-refiner": "unet", "sd3": "transformer", "flux": "transformer"}
 """The part that denoises."""
 
-SIDES = {"sd": 64, "sdxl": 128, "sd3": 128, "flux": 128}
+SPACES = {"sdxl-refiner": "sdxl"}
+"""The latent space of a family, where it is that of another."""
+
+SIDES = {"sd": 64, "sdxl": 128, "sdxl-refiner": 128, "sd3": 128, "flux": 128}
 """Sides of the latents that a family was made for, where its configuration does not say."""
 
 
@@ -85,6 +94,8 @@ def read(path: Path) -> Folder:
     if pipeline not in PIPELINES:
         raise ValueError(f"{path / INDEX}: unknown pipeline {pipeline}; known: {', '.join(PIPELINES)}")
     family = PIPELINES[pipeline]
+    if family == "sdxl" and not (path / "text_encoder").is_dir() and index.get("text_encoder") in (None, [None, None]):
+        family = "sdxl-refiner"
     configs, files = {}, [path / INDEX]
     for part in PARTS[family]:
         if part in OPTIONAL.get(family, ()) and not (path / part).is_dir():
@@ -122,13 +133,14 @@ def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
     except (KeyError, TypeError, ValueError) as err:
         raise ValueError(f"{path}: a configuration that weft does not know: {type(err).__name__} {err}") from err
     source, digest = str(path), _identity(folder)
+    space = SPACES.get(folder.family, folder.family)
     model = ModelRecipe(
         folder.family,
         source,
         digest,
         prediction=prediction,
         schedule=schedule,
-        space=folder.family,
+        space=space,
         channels=channels,
         factor=factor,
         height=height * factor,
@@ -136,12 +148,13 @@ def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
         multiple=factor * patch,
         sampler=sampler,
         clip=clip,
+        inpaints=network.get("in_channels") == 2 * channels + 1,
         zero_negative=bool(folder.index.get("force_zeros_for_empty_prompt", folder.family == "sdxl")),
     )
     return (
         model,
         TextEncoderRecipe(folder.family, source, digest),
-        VAERecipe(folder.family, source, digest, space=folder.family, channels=channels, factor=factor),
+        VAERecipe(folder.family, source, digest, space=space, channels=channels, factor=factor),
     )
 
 
@@ -149,11 +162,12 @@ def _check_unet(folder: Folder) -> int:
     """ValueError for a U-Net that is fed otherwise than its family. The side of its patches: it has none, so 1."""
     unet, channels = folder.configs["unet"], folder.configs["vae"].get("latent_channels", 4)
     where = folder.path / "unet" / "config.json"
-    if unet.get("in_channels", 4) != channels:
-        raise ValueError(f"{where}: the U-Net takes {unet.get('in_channels')} channels; known: {channels}")
-    if unet.get("time_cond_proj_dim") is not None:
-        raise ValueError(f"{where}: the U-Net takes the guidance scale (time_cond_proj_dim), as LCM does; not known")
-    wanted = "text_time" if folder.family == "sdxl" else None
+    # an inpainting network sees a mask and a covered picture beside the latent
+    known = (channels, 2 * channels + 1)
+    if unet.get("in_channels", 4) not in known:
+        what = f"the U-Net takes {unet.get('in_channels')} channels; known: {known[0]} and {known[1]}"
+        raise ValueError(f"{where}: {what}")
+    wanted = "text_time" if folder.family.startswith("sdxl") else None
     if unet.get("addition_embed_type") != wanted or unet.get("class_embed_type") is not None:
         raise ValueError(f"{where}: the U-Net is fed otherwise (addition_embed_type, class_embed_type) than known ones")
     return 1

@@ -87,6 +87,7 @@ class ModelRecipe:
     sampler: what the kind "model" stands for.
     clip: its data lie in -1 … 1, so what it takes for x0 is clipped to that.
     zero_negative: with nothing to push away from it takes zeros, and not an empty text.
+    inpaints: its network sees a mask and a covered picture beside the latent (`diffusion.inpaint`).
     class_names: what a class-conditional model was taught, in the order of its labels.
     patches: what changes its weights. controls: what steers it beside the text.
     variant: of the weight files, such as fp16; empty for the plain ones, or the only ones there are.
@@ -108,6 +109,7 @@ class ModelRecipe:
     sampler: str = "ddpm"
     clip: bool = False
     zero_negative: bool = False
+    inpaints: bool = False
     class_names: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
     controls: tuple[Control, ...] = ()

@@ -47,6 +47,7 @@ def heun(run: Run, x: torch.Tensor) -> torch.Tensor:
         first = slope(x0, eps, flow)
         after = step(x0, eps, here, there)
         if there.sigma > 0:
+            after = run.keep(i, after)
             second = slope(*run.denoise(after, there), flow)
             after = moved(x, 0.5 * (first + second), here, there, flow)
         x = run.after(i, after, x0)
@@ -181,18 +182,25 @@ def sample(
         drawn = streams.initial()
         spacing = schedule.config.even if schedule.spacing in SPREAD else schedule.spacing
         deviation = 1.0 if kind.unit or spacing == "leading" else first.sigma
-        x = deviation * drawn if latent.state == "empty" else noised(samples, drawn, first.alpha, first.sigma)
+        # a part that is painted anew on the whole schedule has nothing to do with what was there
+        alone = latent.state == "empty" or (latent.mask is not None and schedule.starts_whole)
+        x = deviation * drawn if alone else noised(samples, drawn, first.alpha, first.sigma)
+    last = schedule.total - schedule.first - 1
+
+    def keep(i: int, x: torch.Tensor) -> torch.Tensor:
+        if latent.mask is None or drawn is None:
+            return x
+        # outside the mask the picture stays what it was, at the noise of the level just reached
+        kept = samples if i == last else noised(samples, drawn, levels[i + 1].alpha, levels[i + 1].sigma)
+        return latent.mask * x + (1 - latent.mask) * kept
 
     def after(i: int, x: torch.Tensor, x0: torch.Tensor) -> torch.Tensor:
-        if latent.mask is not None and drawn is not None:
-            # outside the mask the picture stays what it was, at the noise of the level just reached
-            kept = noised(samples, drawn, levels[i + 1].alpha, levels[i + 1].sigma)
-            x = latent.mask * x + (1 - latent.mask) * kept
+        x = keep(i, x)
         if on_step is not None:
             on_step(i + 1, schedule.steps, x0)
         return x
 
-    x = WALKS[sampler.kind](Run(denoise, schedule, streams, eta, after), x)
+    x = WALKS[sampler.kind](Run(denoise, schedule, streams, eta, keep, after), x)
     if schedule.ends_clean:
         return replace(latent, samples=x, state="clean", level=None, mask=None)
     return replace(latent, samples=x, state="noisy", level=levels[-1], mask=None)

@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from diffusion.types import Level, Schedule, ScheduleConfig
 KINDS = ("linear", "scaled_linear", "cosine", "flow")
 Values = TypeVar("Values", torch.Tensor, np.ndarray)
 CLEAN = Level(0.0, 1.0, 0.0)
+Share = Literal["steps", "timesteps"]
+"""What a fraction of a schedule is a fraction of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,20 +174,29 @@ def least_noisy(config: ScheduleConfig) -> Level:
     return _at(table(config), float(table(config).t[0]))
 
 
-def cut(whole: Schedule, start: float = 0.0, end: float = 1.0) -> Schedule:
-    """The part of a schedule between two fractions of its steps, 0 the noisiest and 1 clean.
+def cut(whole: Schedule, start: float = 0.0, end: float = 1.0, by: Share = "steps") -> Schedule:
+    """The part of a schedule between two fractions of it, 0 the noisiest and 1 clean.
 
     A picture noised to the first level of cut(s, 0.4) keeps its rough shape (image to image with strength 0.6);
-    cut(s, 0, 0.8) and cut(s, 0.8) are a base model's and a refiner's part. Fractions are of the uncut schedule.
+    cut(s, 0, 0.8) and cut(s, 0.8) are a base model's and a refiner's part. Fractions are of the uncut schedule:
+    of its steps, step i of n to round(f n); or of its table of T timesteps, those with t >= round(T - f T) come before.
     Raises ValueError if no step is left, or if the part lies outside what an earlier cut left.
     """
     if not 0 <= start < end <= 1:
         raise ValueError(f"cut needs 0 <= start < end <= 1, got start {start:g} and end {end:g}")
-    low, high = round(start * whole.total) - whole.first, round(end * whole.total) - whole.first
+    low, high = (_before(whole, fraction, by) for fraction in (start, end))
     low, high = max(low, 0), min(high, whole.steps)
     if low >= high:
         raise ValueError(f"no step is left of {whole.steps} between {start:g} and {end:g}")
     return replace(whole, levels=whole.levels[low : high + 1], first=whole.first + low)
+
+
+def _before(whole: Schedule, fraction: float, by: Share) -> int:
+    """How many steps of what an earlier cut left come before a fraction; negative where it cut off more."""
+    if by == "steps" or fraction in (0, 1):
+        return round(fraction * whole.total) - whole.first
+    count = whole.config.train_steps
+    return sum(level.t >= round(count - fraction * count) for level in whole.levels[:-1])
 
 
 def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:

@@ -7,6 +7,7 @@
 Rombach et al. 2022 (Stable Diffusion); Podell et al. 2023 (SDXL).
 """
 
+import math
 from typing import Any
 
 import torch
@@ -14,20 +15,25 @@ from torch import nn
 
 from diffusion import control_loading, ip_adapter, latent
 from diffusion.clip import TextEncoders, load_encoders
-from diffusion.conditions import size_ids, zeroed
+from diffusion.conditions import SCORE, size_ids, zeroed
 from diffusion.guidance import PICTURE_SIZE, Inputs, Load, Network
+from diffusion.inpaint import joined
 from diffusion.prompt import Cut
 from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe, text_encoder_of
 from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.weights import component
 
+LCM_GUIDANCE = 8.5
+"""The guidance scale that LCM's U-Net is told where the conditioning says none."""
+
 
 class StableDiffusion:
     """The adapter of 1.x and 2.x; see `diffusion.family.Family` for what each method does."""
 
-    shared: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ("guidance",)
     pushes_from_empty = True
+    scored = False
     needs: tuple[str, ...] = ("prompt_embeds",)
     encoders: tuple[str, ...] = ("text_encoder",)
 
@@ -55,10 +61,11 @@ class StableDiffusion:
             if pictures := ip_adapter.seen(inputs):
                 added = {**(added or {}), "image_embeds": [one.to(weights.dtype) for one in pictures]}
             fed = {
-                "sample": x.to(weights.dtype),
+                "sample": joined(x, recipe, inputs).to(weights.dtype),
                 "timestep": t,
                 "encoder_hidden_states": embeds,
                 "added_cond_kwargs": added,
+                "timestep_cond": _told_scale(module, x, inputs, weights.dtype),
             }
             o: torch.Tensor = module(**fed, **steer(level, inputs, fed), return_dict=False)[0]
             return o.to(x.dtype)
@@ -79,7 +86,7 @@ class StableDiffusion:
         assert isinstance(module, TextEncoders)
         if prompt.text_2 is not None or prompt.text_3 is not None:
             raise ValueError("this model has one text encoder: text_2 and text_3 are for models with several")
-        _check_no_t5(prompt)
+        check_no_t5(prompt)
         (chunks,) = module.read([prompt.text], prompt.weighting)
         embeds, _ = module.encode(0, chunks, -(prompt.clip_skip + 1), prompt.weighting, norm=True)
         return Conditioning({"prompt_embeds": embeds}, prompt.text)
@@ -107,6 +114,8 @@ class StableDiffusion:
 
     def _check(self, module: nn.Module, inputs: Inputs) -> None:
         """ValueError where the conditioning is of another family."""
+        if SCORE in inputs and not self.scored:
+            raise ValueError("aesthetic_score is something that only the SDXL refiner is told")
         missing = [name for name in self.needs if name not in inputs]
         width = 0 if missing else inputs["prompt_embeds"].shape[-1]
         config: Any = module.config
@@ -119,7 +128,7 @@ class StableDiffusion:
 class StableDiffusionXL(StableDiffusion):
     """The adapter of SDXL."""
 
-    shared: tuple[str, ...] = ("time_ids",)
+    shared: tuple[str, ...] = ("time_ids", "guidance", SCORE)
     needs: tuple[str, ...] = ("prompt_embeds", "pooled")
     encoders: tuple[str, ...] = ("text_encoder", "text_encoder_2")
 
@@ -129,7 +138,7 @@ class StableDiffusionXL(StableDiffusion):
         assert isinstance(module, TextEncoders)
         if prompt.text_3 is not None:
             raise ValueError("this model has two text encoders: text_3 is for SD3")
-        _check_no_t5(prompt)
+        check_no_t5(prompt)
         text, second = prompt.text, prompt.text if prompt.text_2 is None else prompt.text_2
         chunks = module.read([text, second], prompt.weighting)
         one, two = (module.encode(i, chunks[i], -(prompt.clip_skip + 2), prompt.weighting) for i in (0, 1))
@@ -139,15 +148,36 @@ class StableDiffusionXL(StableDiffusion):
     def _added(
         self, x: torch.Tensor, recipe: ModelRecipe, inputs: Inputs, dtype: torch.dtype
     ) -> dict[str, torch.Tensor] | None:
-        ids = inputs.get("time_ids")
-        if ids is None:
-            height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
-            if PICTURE_SIZE in inputs:
-                height, width = (int(side) for side in inputs[PICTURE_SIZE][0])
-            ids = size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
-        return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": ids.to(dtype)}
+        return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": self._ids(x, recipe, inputs).to(dtype)}
+
+    def _ids(self, x: torch.Tensor, recipe: ModelRecipe, inputs: Inputs) -> torch.Tensor:
+        """(B, 6), the sizes that were told, or else those of x."""
+        if "time_ids" in inputs:
+            return inputs["time_ids"]
+        height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
+        if PICTURE_SIZE in inputs:
+            height, width = (int(side) for side in inputs[PICTURE_SIZE][0])
+        return size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
 
 
-def _check_no_t5(prompt: Prompt) -> None:
+def _told_scale(module: nn.Module, x: torch.Tensor, inputs: Inputs, dtype: torch.dtype) -> torch.Tensor | None:
+    """(B, D): the guidance scale w as a network that was distilled to follow it (LCM) is told it; else None.
+
+    The sines and cosines of 1000 (w - 1) f, f falling from 1 to 1 / 10000 (Luo et al. 2023, appendix A).
+    """
+    config: Any = module.config
+    size = getattr(config, "time_cond_proj_dim", None)
+    if size is None:
+        return None
+    scale = inputs.get("guidance")
+    w = x.new_full((x.shape[0],), LCM_GUIDANCE) if scale is None else scale
+    half = size // 2
+    f = torch.exp(torch.arange(half, dtype=dtype) * -(math.log(10000) / (half - 1))).to(x.device)
+    phases = ((w - 1) * 1000).to(dtype)[:, None] * f
+    return torch.nn.functional.pad(torch.cat([torch.sin(phases), torch.cos(phases)], 1), (0, size % 2))
+
+
+def check_no_t5(prompt: Prompt) -> None:
+    """ValueError for a prompt that asks something of a T5 encoder."""
     if prompt.max_tokens is not None:
         raise ValueError("max_tokens is for T5, which this model does not have")

@@ -137,6 +137,7 @@ class Latent:
     state: empty is pure noise still to be drawn; clean is noised to a schedule's first level; noisy goes on as it is.
     level: the noise level that a noisy one stands at.
     mask: (B or 1, 1, H, W) in 0 … 1, 1 where it is to be painted anew; None for everywhere.
+    covered: (B or 1, C, H, W), the same picture with the part of the mask covered, for networks that look at it.
     """
 
     samples: torch.Tensor
@@ -144,6 +145,7 @@ class Latent:
     state: State = "clean"
     level: Level | None = None
     mask: torch.Tensor | None = None
+    covered: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,16 @@ from diffusion.types import Level, Schedule
 class Run:
     """One way down a schedule.
 
-    eta: the share of fresh noise. after(i, x, x0): called with the new x after step i (from 0); gives back the x to
-    go on with.
+    eta: the share of fresh noise. keep(i, x): x as it is at the end of step i (from 0), with what a mask keeps put
+    back, for a walk that looks there before it steps. after(i, x, x0): called with the new x after step i; gives back
+    the x to go on with.
     """
 
     denoise: Denoiser
     schedule: Schedule
     streams: Streams
     eta: float
+    keep: Callable[[int, torch.Tensor], torch.Tensor]
     after: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
 
 

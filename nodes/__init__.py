@@ -46,6 +46,7 @@ PACK = Pack(
             "ZeroStarGuider",
         ),
         "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
+        "nodes.inpaint": ("InpaintLatent",),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
         "nodes.load": ("LoadCheckpoint",),
         "nodes.mask": (

@@ -90,18 +90,23 @@ class NoiseSchedule(Node):
 
 
 class CutSchedule(Node):
-    """Part of a schedule, between two fractions of its steps: 0 is the noisiest, 1 is clean.
+    """Part of a schedule, between two fractions of it: 0 is the noisiest, 1 is clean.
 
     start = 0.4 leaves the last 60 % of the steps: a picture noised to there and denoised again keeps its rough shape
     (SDEdit, Meng et al. 2021). Two parts that meet, one after the other, are the whole.
+
+    by = timesteps divides the model's table, and not the steps: with f = 0.8 of 1000 timesteps, what comes before has
+    t >= 200. So diffusers counts denoising_end and denoising_start. The two differ where the steps are not spread
+    evenly over the table: of SDXL's 30 steps 24 come before 0.8, but only 23 have t >= 200.
     """
 
     version = 1
     schedule: Schedule
     start: float = Input(0.0, ge=0, le=1, about="where the part begins; 0: with pure noise")
     end: float = Input(1.0, ge=0, le=1, about="where the part ends; 1: clean")
+    by: Literal["steps", "timesteps"] = Input("steps", about="what start and end are fractions of")
 
     def run(self, ctx: Context) -> Schedule:
         from diffusion.schedule import cut
 
-        return cut(self.schedule, self.start, self.end)
+        return cut(self.schedule, self.start, self.end, self.by)

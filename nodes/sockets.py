@@ -61,14 +61,16 @@ def _pack_latent(latent: types.Latent) -> Packed:
     arrays = {"samples": from_torch(latent.samples)}
     if latent.mask is not None:
         arrays["mask"] = from_torch(latent.mask)
+    if latent.covered is not None:
+        arrays["covered"] = from_torch(latent.covered)
     return Packed(meta, arrays)
 
 
 def _unpack_latent(packed: Packed) -> types.Latent:
     meta: Any = packed.meta
-    mask = to_torch(packed.arrays["mask"]) if "mask" in packed.arrays else None
+    mask, covered = (to_torch(packed.arrays[n]) if n in packed.arrays else None for n in ("mask", "covered"))
     level = types.Level(*meta["level"]) if meta["level"] else None
-    return types.Latent(to_torch(packed.arrays["samples"]), meta["space"], meta["state"], level, mask)
+    return types.Latent(to_torch(packed.arrays["samples"]), meta["space"], meta["state"], level, mask, covered)
 
 
 def _pack_conditioning(value: types.Conditioning) -> Packed:

@@ -66,6 +66,8 @@ class SizeCondition(Node):
     width and height: of the picture it is to look like it was made from; small ones make soft pictures. crop: where
     its left upper corner was cut; 0 keeps things in the middle. target: the size of what is drawn. Without this
     node all sizes are that of the latent. A negative without sizes has those of the positive.
+
+    The SDXL refiner is told an aesthetic score instead of the target: 6 if none is given, and 2.5 in a negative.
     """
 
     version = 1
@@ -76,12 +78,13 @@ class SizeCondition(Node):
     crop_y: int = Input(0, ge=0, le=16384, about="pixels cut off at the top")
     target_width: int | None = Input(None, ge=1, le=16384, about="pixels; default: width")
     target_height: int | None = Input(None, ge=1, le=16384, about="pixels; default: height")
+    aesthetic_score: float | None = Input(None, ge=0, le=10, about="for the SDXL refiner alone: how good it is to look")
 
     def run(self, ctx: Context) -> Conditioning:
         from diffusion.conditions import size_ids, sized
 
         ids = size_ids(self.width, self.height, self.crop_x, self.crop_y, self.target_width, self.target_height)
-        return sized(self.conditioning, ids)
+        return sized(self.conditioning, ids, self.aesthetic_score)
 
 
 class FluxGuidance(Node):

@@ -96,8 +96,7 @@ def test_a_scheduler_config_is_read_with_the_defaults_of_its_class(config, expec
     ("file", "values", "message"),
     [
         ("model_index.json", {"_class_name": "KolorsPipeline"}, "unknown pipeline KolorsPipeline; known: StableDiff"),
-        ("unet/config.json", {"in_channels": 9}, "takes 9 channels; known: 4"),
-        ("unet/config.json", {"time_cond_proj_dim": 8}, "time_cond_proj_dim"),
+        ("unet/config.json", {"in_channels": 7}, "takes 7 channels; known: 4 and 9"),
         ("unet/config.json", {"addition_embed_type": "text_time"}, "fed otherwise"),
         ("scheduler/scheduler_config.json", {"_class_name": "Odd"}, "KeyError 'Odd'"),
         ("scheduler/scheduler_config.json", {"trained_betas": [0.1]}, "trained_betas"),
@@ -110,6 +109,22 @@ def test_what_weft_does_not_know_is_named(folder, file, values, message):
     change(folder / file, **values)
     with pytest.raises(ValueError, match=message):
         recipes(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "space", "inpaints", "sampler"),
+    [
+        ("lcm", "sd", "sd", False, "lcm"),
+        ("sd15-inpaint", "sd", "sd", True, "ddim"),
+        ("sdxl-inpaint", "sdxl", "sdxl", True, "euler"),
+        ("sdxl-refiner", "sdxl-refiner", "sdxl", False, "euler"),
+        ("sdxl-turbo", "sdxl", "sdxl", False, "euler_ancestral"),
+    ],
+)
+def test_what_a_folder_is_for(checkpoint, kind, family, space, inpaints, sampler):
+    model, text_encoder, vae = recipes(checkpoint(kind))
+    assert (model.family, model.space, model.inpaints, model.sampler) == (family, space, inpaints, sampler)
+    assert (text_encoder.family, vae.family, vae.space, model.channels) == (family, family, space, 4)
 
 
 def test_a_weights_file_that_was_cut_short(folder):

@@ -1,0 +1,38 @@
+"""Latents of which only a part is painted anew."""
+
+from typing import Literal
+
+from engine.context import Context
+from engine.node import Input, Node
+from nodes.compute import dtype_for
+from nodes.sockets import VAE, Image, Latent, Mask
+
+
+class InpaintLatent(Node):
+    """z with a mask m: UNetDenoise paints anew where m is 1, and leaves the picture as it was where m is 0.
+
+    With a plain model the rest is put back at each step, at the noise of that step; an inpainting model (9 channels)
+    sees the mask and the picture with that part covered. On a whole schedule it begins with noise alone; cut at the
+    start (CutSchedule), it keeps the rough shape of what is there.
+    """
+
+    version = 1
+    vae: VAE
+    image: Image
+    mask: Mask = Input(about="of the picture's size; 1 marks what is to be painted anew")
+    edge: Literal["hard", "soft"] = Input(
+        "hard", about="hard: all or nothing, divided at a half; soft: grey parts of the mask are mixed at each step"
+    )
+
+    def run(self, ctx: Context) -> Latent:
+        from diffusion.family import family_of
+        from diffusion.inpaint import inpaint_latent
+        from diffusion.store import STORE
+        from diffusion.types import Image
+
+        family, module = family_of(self.vae), STORE.load(self.vae, ctx.device, dtype_for(self.vae, ctx))
+
+        def encode(image: Image) -> Latent:
+            return family.encode(module, self.vae, image)
+
+        return inpaint_latent(encode, self.image, self.mask, self.edge)
