@@ -266,6 +266,10 @@ class WeftApp(App[int], inherit_bindings=False):
         else:
             self.exit(0)
 
+    def action_app_interrupt(self) -> None:
+        """What a person means by Ctrl-C is not clear enough to be done."""
+        self.say("x stops the run, ctrl+q leaves weft")
+
     def pictures(self) -> list[str]:
         """The pictures saved since the start, oldest first."""
         outputs = [output for run in self.desk.runs.values() for output in run.outputs]

@@ -300,6 +300,9 @@ class Session:
         except WeftError as why:
             self.document, self.workflow, self.problems = None, None, why.problems
             return
-        self.workflow, self.problems = check(self.document, self.registry)
+        try:
+            self.workflow, self.problems = check(self.document, self.registry)
+        except WeftError as why:  # a package of nodes that does not load
+            self.workflow, self.problems = None, why.problems
         known = frozenset(self.document.nodes)
         self.bypassed, self.muted = self.bypassed & known, self.muted & known

@@ -1,16 +1,20 @@
 """The app and its surroundings: files that change or are broken, the start, sizes, hostile texts, stories."""
 
 import base64
+import contextlib
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_engine import WORKFLOW, Stage, graph_of, picture, play
+from textual.events import Paste
 
 from tui.config import Config
+from tui.screens.filing import editor_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -286,3 +290,67 @@ def test_all_values_of_a_node_go_back_as_one_change(tmp_path: Path, file: Path) 
         assert stage.session.text == before
 
     play(work, tmp_path, file)
+
+
+def test_a_file_dropped_on_the_terminal_is_opened(tmp_path: Path, file: Path) -> None:
+    other = tmp_path / "an other.json"
+    other.write_text(file.read_text())
+
+    async def work(stage: Stage) -> None:
+        stage.main.graph.post_message(Paste(f"'{other}'\n"))
+        await stage.until(lambda: stage.session.path == other)
+        stage.main.graph.post_message(Paste("just words"))
+        await stage.settle()
+        assert stage.session.path == other
+        picture_file = tmp_path / "x.png"
+        picture_file.write_bytes(picture())
+        stage.main.graph.post_message(Paste(str(picture_file)))
+        await stage.until(lambda: "a picture, not a workflow" in stage.text())
+
+    play(work, tmp_path, file)
+
+
+def test_the_editor_opens_at_the_selected_node_and_what_it_wrote_is_read(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+
+    @contextlib.contextmanager
+    def lend(app: object) -> Iterator[None]:
+        yield
+
+    def editor(words: list[str], **how: object) -> None:
+        called.append(words)
+        file.write_text(file.read_text().replace('"ddim"', '"euler"'))
+
+    monkeypatch.setattr("tui.app.WeftApp.suspend", lend)
+    monkeypatch.setattr("tui.screens.filing.subprocess.run", editor)
+    monkeypatch.setenv("VISUAL", "nvim -n")
+
+    async def work(stage: Stage) -> None:
+        stage.main.go_to("sampler")
+        await stage.press("e")
+        line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if '"sampler": {' in text)
+        assert called == [["nvim", "-n", f"+{line}", str(file)]]
+        assert stage.session.nodes["sampler"]["kind"] == "euler"
+        assert stage.main.graph.selected == "sampler"
+        stage.session.set_param("steps", 3)
+        stage.app.desk.edited()
+        await stage.press("e", "s")
+        assert len(called) == 2
+        assert stage.session.data["params"]["steps"]["default"] == 3
+
+    play(work, tmp_path, file)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [("vim", ["vim", "+7", "f.json"]), ("code -n", ["code", "-n", "--wait", "--goto", "f.json:7"]),
+     ("/usr/bin/nano", ["/usr/bin/nano", "+7", "f.json"]), ("ed", ["ed", "f.json"])],
+)  # fmt: skip
+def test_editors_are_told_the_line_as_they_understand_it(
+    chosen: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", chosen)
+    assert editor_command(Path("f.json"), 7) == words

@@ -1,6 +1,8 @@
 """What all screens share: keys from the table, the header and the footer, and being told what is new."""
 
+import shlex
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
@@ -123,6 +125,16 @@ class WeftScreen(Screen[Any]):
     def on_resize(self, event: events.Resize) -> None:
         """Nothing fits into less than the smallest size."""
         self.set_class(event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1], "-small")
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A file dropped on the terminal comes as the text of its path: it is opened."""
+        try:
+            words = shlex.split(event.text.strip().splitlines()[0]) if event.text.strip() else []
+        except ValueError:
+            words = []
+        if len(words) == 1 and Path(words[0].removeprefix("file://")).is_file():
+            event.stop()
+            self.weft.open_workflow(words[0].removeprefix("file://"))
 
     def on_screen_resume(self) -> None:
         """Back from another screen: much may have changed."""

@@ -146,8 +146,10 @@ class Filing(Panes):
             self.weft.say("no editor was found: set $EDITOR", "warning")
             return
         try:
+            # Textual takes NO_COLOR out of the environment; the editor is to see it.
+            env = {**os.environ, "NO_COLOR": "1"} if self.app.no_color else None
             with self.app.suspend():
-                subprocess.run(words, check=False)
+                subprocess.run(words, check=False, env=env)
         except SuspendNotSupported:
             self.weft.say("this terminal cannot be lent to an editor", "warning")
         except OSError as why:
