@@ -26,7 +26,7 @@ class GaussianFamily:
     def load(self, recipe, dtype):
         return torch.nn.Identity()
 
-    def network(self, module, recipe):
+    def network(self, module, recipe, steer=None):
         def run(x: torch.Tensor, level: Level, inputs: object) -> torch.Tensor:
             # E[x0 | x] = m + alpha s^2 (x - alpha m) / (alpha^2 s^2 + sigma^2)
             gain = level.alpha * DEVIATION**2 / (level.alpha**2 * DEVIATION**2 + level.sigma**2)
