@@ -9,7 +9,7 @@ from torch import nn
 from diffusion import latent
 from diffusion.guidance import Inputs, Load
 from diffusion.prompt import Cut
-from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
+from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe, text_encoder_of
 from diffusion.t5 import TextEncodersWithT5
 from diffusion.types import Conditioning, Image, Latent, Prompt
 
@@ -34,7 +34,7 @@ class FlowTransformer:
 
     def unconditional(self, recipe: ModelRecipe, positive: Conditioning | None, load: Load) -> Conditioning:
         """What the model's text encoders make of an empty text, as long as the positive."""
-        encoder = TextEncoderRecipe(recipe.family, recipe.source, recipe.digest, recipe.dtype, variant=recipe.variant)
+        encoder = text_encoder_of(recipe)
         embeds = positive.tensors.get("prompt_embeds") if positive else None
         length = None if embeds is None else embeds.shape[1] - self.clip_tokens
         return self.encode_text(load(encoder), encoder, Prompt("", max_tokens=length))

@@ -7,18 +7,18 @@ weights alone. Importing this file imports no tensor library.
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffusion import fit
+from diffusion.header import Tensor
+from diffusion.parts import read_json, weights_of
 from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
 from diffusion.scheduler_config import prediction_of, sampler_of, schedule_of
 
 INDEX = "model_index.json"
-MOST_BYTES = 64 << 20
-"""No JSON file or header of a model is larger; a vocabulary has a few million bytes."""
 
 PIPELINES = {
     "StableDiffusionPipeline": "sd",
@@ -68,56 +68,72 @@ SIDES = {"sd": 64, "sdxl": 128, "sdxl-refiner": 128, "sd3": 128, "flux": 128}
 """Sides of the latents that a family was made for, where its configuration does not say."""
 
 
-class PickleError(ValueError):
-    """The weights are there only as pickles, which could run code."""
-
-
 @dataclass(frozen=True, eq=False)
 class Folder:
-    """What a folder says of itself. configs: the JSON of each part that has one. files: all that is read of it."""
+    """What a folder says of itself.
+
+    configs: the JSON of each part that has one. files: all that is read of it. tensors: what the headers say of the
+    weights of each part.
+    """
 
     path: Path
     family: str
     index: Mapping[str, Any]
     configs: Mapping[str, Mapping[str, Any]]
     files: tuple[Path, ...]
+    tensors: Mapping[str, Mapping[str, Tensor]]
 
 
-def read(path: Path) -> Folder:
+def read(path: Path, variant: str = "", weights: bool = True) -> Folder:
     """Read a folder's JSON files and the headers of its weights.
 
-    Raises FileNotFoundError for a part that is missing, PickleError for weights that are there only as pickles, and
-    ValueError for a pipeline weft does not know (with those it does) or a damaged file.
+    variant: of the weights; see `diffusion.parts.variant_of` for what empty takes. weights: False where they lie in
+    another place. Raises FileNotFoundError for a part that is missing, VariantError for a variant that is,
+    PickleError for weights that are there only as pickles, DamagedError for a damaged file, and ValueError for a
+    pipeline weft does not know (with those it does).
     """
-    index = _json(path / INDEX)
+    index = read_json(path / INDEX)
     pipeline = str(index.get("_class_name"))
     if pipeline not in PIPELINES:
         raise ValueError(f"{path / INDEX}: unknown pipeline {pipeline}; known: {', '.join(PIPELINES)}")
     family = PIPELINES[pipeline]
     if family == "sdxl" and not (path / "text_encoder").is_dir() and index.get("text_encoder") in (None, [None, None]):
         family = "sdxl-refiner"
-    configs, files = {}, [path / INDEX]
+    configs, files, tensors = {}, [path / INDEX], {}
     for part in PARTS[family]:
         if part in OPTIONAL.get(family, ()) and not (path / part).is_dir():
             continue
         if part in WEIGHTS:
-            config, weights = path / part / "config.json", _weights(path / part, WEIGHTS[part])
-            configs[part] = _json(config)
-            files += [config, *weights]
+            config = path / part / "config.json"
+            configs[part] = read_json(config)
+            files.append(config)
+            if weights:
+                found = weights_of(path / part, WEIGHTS[part], variant)
+                files += found.files
+                tensors[part] = found.tensors
         elif part == "scheduler":
             config = path / part / "scheduler_config.json"
-            configs[part] = _json(config)
+            configs[part] = read_json(config)
             files.append(config)
         else:
             if not (path / part / "tokenizer_config.json").is_file():
                 raise FileNotFoundError(f"{path / part / 'tokenizer_config.json'} is missing")
             files += sorted(file for file in (path / part).iterdir() if file.suffix in (".json", ".txt", ".model"))
-    return Folder(path, family, index, configs, tuple(files))
+    return Folder(path, family, index, configs, tuple(files), tensors)
 
 
-def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
-    """The three recipes of a folder. Errors as in `read`, and ValueError for a network that its family does not run."""
-    folder = read(path)
+def recipes(path: Path, variant: str = "") -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
+    """The three recipes of a folder. Errors as in `read` and `recipes_of`, and ValueError for weights that do not fit
+    their configuration."""
+    folder = read(path, variant)
+    found = recipes_of(folder, variant)
+    for part, tensors in folder.tensors.items():
+        fit.check(str(path / part), part, folder.configs[part], tensors)
+    return found
+
+
+def recipes_of(folder: Folder, variant: str = "") -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
+    """The three recipes of a folder that was read. ValueError for a network that its family does not run."""
     network, vae, scheduler = (folder.configs[part] for part in (NETWORKS[folder.family], "vae", "scheduler"))
     patch = _check_unet(folder) if NETWORKS[folder.family] == "unet" else _check_transformer(folder)
     try:
@@ -131,8 +147,8 @@ def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
         if (prediction == "flow") != (NETWORKS[folder.family] == "transformer"):
             raise ValueError(f"{scheduler['_class_name']} with {folder.family}")
     except (KeyError, TypeError, ValueError) as err:
-        raise ValueError(f"{path}: a configuration that weft does not know: {type(err).__name__} {err}") from err
-    source, digest = str(path), _identity(folder)
+        raise ValueError(f"{folder.path}: a configuration that weft does not know: {type(err).__name__} {err}") from err
+    source, digest = str(folder.path), identity_of(folder.files)
     space = SPACES.get(folder.family, folder.family)
     model = ModelRecipe(
         folder.family,
@@ -150,11 +166,12 @@ def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
         clip=clip,
         inpaints=network.get("in_channels") == 2 * channels + 1,
         zero_negative=bool(folder.index.get("force_zeros_for_empty_prompt", folder.family == "sdxl")),
+        variant=variant,
     )
     return (
         model,
-        TextEncoderRecipe(folder.family, source, digest),
-        VAERecipe(folder.family, source, digest, space=space, channels=channels, factor=factor),
+        TextEncoderRecipe(folder.family, source, digest, variant=variant),
+        VAERecipe(folder.family, source, digest, space=space, channels=channels, factor=factor, variant=variant),
     )
 
 
@@ -187,62 +204,11 @@ def _check_transformer(folder: Folder) -> int:
     return int(patch)
 
 
-def _weights(folder: Path, name: str) -> list[Path]:
-    """The files of a part's weights, headers checked: one, or an index and its shards."""
-    whole, shards = folder / name, folder / f"{name}.index.json"
-    if whole.is_file():
-        found = [whole]
-    elif shards.is_file():
-        names = {str(shard) for shard in dict(_json(shards).get("weight_map", {})).values()}
-        if any("/" in shard or "\\" in shard for shard in names):
-            raise ValueError(f"{shards}: names a file outside its folder")
-        found = [folder / shard for shard in sorted(names)]
-    else:
-        if folder.is_dir() and any(p.suffix in (".bin", ".ckpt", ".pt", ".pth", ".pkl") for p in folder.iterdir()):
-            raise PickleError(f"{folder} holds its weights as a pickle only; not loaded")
-        raise FileNotFoundError(f"{whole} is missing")
-    for file in found:
-        _header(file)
-    return found if found == [whole] else [shards, *found]
-
-
-def _header(path: Path) -> None:
-    """Check that a safetensors file is as long as its header says. ValueError if it was cut short or is none."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(MOST_BYTES, size - 8):
-            raise ValueError(f"{path}: not a safetensors file, or cut short")
-        try:
-            header = json.loads(file.read(length))
-            end = max((int(v["data_offsets"][1]) for k, v in header.items() if k != "__metadata__"), default=0)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as err:
-            raise ValueError(f"{path}: a damaged safetensors header") from err
-    if size != 8 + length + end:
-        raise ValueError(f"{path}: {size} bytes where its header says {8 + length + end}; cut short or damaged")
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path}: larger than {MOST_BYTES} bytes")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as err:
-        raise ValueError(f"{path}: not valid JSON: {err}") from err
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: not a JSON object")
-    return value
-
-
-def _identity(folder: Folder) -> str:
-    """SHA-256 over names, sizes and times of change of all files, as hexadecimal digits. Reading gigabytes of weights
-    each time a recipe is made would take longer than what the recipe is for."""
+def identity_of(files: Iterable[Path]) -> str:
+    """SHA-256 over paths, sizes and times of change of files, as hexadecimal digits. Reading gigabytes of weights each
+    time a recipe is made would take longer than what the recipe is for."""
     seen = hashlib.sha256()
-    for file in folder.files:
+    for file in files:
         stat = file.stat()
-        seen.update(f"{file.relative_to(folder.path).as_posix()}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
+        seen.update(f"{file}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
     return seen.hexdigest()

@@ -70,6 +70,7 @@ CODES: dict[str, str] = {
     "W-SIZE": "a noise schedule was made for pictures of another size",
     "W-SKIP": "broken nodes that the target does not need were left out",
     "W-TOKENS": "a prompt was longer than the text encoder reads",
+    "W-VARIANT": "only a variant of a model's weights is there; it was taken",
 }
 
 

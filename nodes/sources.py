@@ -1,14 +1,27 @@
-"""Where models are found: by the name of one that ships with weft, or by path."""
+"""Where models are found: by the name of one that ships with weft, by path, or by hub id in the local cache.
 
-import re
-from collections.abc import Sequence
+A path that exists goes before a hub id. Nothing is downloaded: what is not there is answered with what to type.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
-from engine.errors import Problem, error
+from diffusion import hub
+from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from engine.errors import Problem, WeftError, error
 from engine.text import did_you_mean, quoted
 
+if TYPE_CHECKING:
+    from diffusion.identify import Identity
+    from diffusion.single import Single
+    from engine.cache import Cache
+
 SHIPPED = Path(__file__).parent.parent / "models"
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+
+Recipes = tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]
+T = TypeVar("T")
 
 
 def shipped() -> list[str]:
@@ -16,57 +29,156 @@ def shipped() -> list[str]:
     return sorted(p.name for p in SHIPPED.iterdir() if (p / "config.json").is_file()) if SHIPPED.is_dir() else []
 
 
-def find_model(source: str, folder: Path) -> Path:
-    """The folder of a model: a shipped name, or a path (relative to the workflow's folder). Raises E-NOTFOUND."""
+def find_model(source: str, folder: Path, revision: str | None = None) -> Path:
+    """The folder or the file of a model: a shipped name, a path (relative to the workflow's folder), or a hub id.
+
+    Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
+    """
     if source in shipped():
         return SHIPPED / source
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path
-    if path.is_dir():
+    if path.is_file() and path.suffix.lower() in PICKLES:
+        raise _pickle(source, f"{quoted(source)} is a pickle, which could run code; not loaded", path)
+    if path.is_dir() or path.is_file():
         return path
-    if path.is_file():
-        if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin", ".pkl"):
-            hint = "give a folder in diffusers layout, or one that weft wrote"
-            raise error(Problem("E-PICKLE", f"{quoted(source)} is a pickle; not loaded", hint, exit_code=5))
-        raise error(Problem("E-ARCH", f"{quoted(source)} is a file; expected a model folder", exit_code=2))
-    hint = _download(source) or did_you_mean(source, shipped())
-    raise error(Problem("E-NOTFOUND", f"no model {quoted(source)}, neither shipped nor a folder", hint, exit_code=3))
+    if found := hub.snapshot(source, revision or ""):
+        return found
+    if hub.is_id(source):
+        what = f"no model {quoted(source)}{f' at revision {quoted(revision)}' if revision else ''}"
+        hint = f"get it with {hub.how_to_get(source, revision or '')}"
+        where = f"neither a folder nor in the hub cache {quoted(str(hub.cache()))}"
+        raise error(Problem("E-NOTFOUND", f"{what}, {where}", hint, exit_code=3))
+    hint = did_you_mean(source, shipped())
+    what = f"no model {quoted(source)}, neither shipped nor a folder, a file or a hub id"
+    raise error(Problem("E-NOTFOUND", what, hint, exit_code=3))
 
 
-def _download(source: str) -> str:
-    """How to get what looks like the id of a model on the hub."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        return ""
-    folder = source.partition("/")[2]
-    return f"get it with hf download {source} --local-dir {folder}, and give that folder"
-
-
-def model_files(source: str, folder: Path, allowed: Sequence[Path]) -> list[Path]:
-    """The files whose content a model's source stands for (an `engine.spec.FilesOf`).
-
-    Raises E-NOTFOUND, E-PICKLE, and E-ARCH for a model that weft does not know or a damaged one.
-    """
+def model_files(
+    source: str,
+    folder: Path,
+    allowed: Sequence[Path] = (),
+    revision: str | None = None,
+    variant: str | None = None,
+    config: str | None = None,
+) -> list[Path]:
+    """The files whose content a checkpoint's source stands for (an `engine.spec.FilesOf`). Errors as in `recipes`."""
     from diffusion import checkpoint
     from diffusion import folder as layout
 
-    path = find_model(source, folder)
-    try:
-        recipes(path)
-        if (path / layout.INDEX).is_file():
-            return list(layout.read(path).files)
-    except FileNotFoundError as why:
-        raise error(Problem("E-NOTFOUND", str(why), exit_code=3)) from why
-    except layout.PickleError as why:
-        raise error(Problem("E-PICKLE", str(why), "get the safetensors files of the model", exit_code=5)) from why
-    except ValueError as why:
-        known = f"weft loads folders in diffusers layout, and those with {checkpoint.CONFIG} and {checkpoint.WEIGHTS}"
-        raise error(Problem("E-ARCH", str(why), known)) from why
+    path = find_model(source, folder, revision)
+    recipes(source, folder, revision, variant, config)
+    if path.is_file():
+        return list(_single(path, source, folder, config).files)
+    if (path / layout.INDEX).is_file():
+        return list(layout.read(path, variant or "").files)
     return [path / checkpoint.CONFIG, path / checkpoint.WEIGHTS]
 
 
-def recipes(path: Path) -> tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]:
-    """The recipes of a model folder of either layout. Errors as in `checkpoint.read_config` and `folder.read`."""
-    from diffusion import checkpoint
+def recipes(
+    source: str,
+    folder: Path,
+    revision: str | None = None,
+    variant: str | None = None,
+    config: str | None = None,
+) -> Recipes:
+    """The recipes of a checkpoint of any layout, from its JSON files and the headers of its weights.
+
+    Raises E-NOTFOUND, E-PICKLE, E-MODEL for a damaged file, and E-ARCH for a model that weft does not know or a file
+    that is none.
+    """
+    from diffusion import checkpoint, single
     from diffusion import folder as layout
 
-    return layout.recipes(path) if (path / layout.INDEX).is_file() else checkpoint.recipes(path)
+    path = find_model(source, folder, revision)
+    if path.is_file():
+        found = _single(path, source, folder, config)
+        return told(lambda: single.recipes(found), source)
+    if (path / layout.INDEX).is_file():
+        return told(lambda: layout.recipes(path, variant or ""), source)
+    return told(lambda: checkpoint.recipes(path), source)
+
+
+def taken_variant(model: ModelRecipe) -> str:
+    """The variant of a denoiser's weights that was taken though nobody asked for one; empty for plain ones."""
+    from diffusion import folder as layout
+    from diffusion.parts import variant_of
+
+    part = layout.NETWORKS.get(model.family)
+    source = Path(model.source)
+    if part is None or model.variant or source.is_file():
+        return ""
+    return variant_of(source / part, layout.WEIGHTS[part])
+
+
+def told(read: Callable[[], T], source: str) -> T:
+    """What `read` gives, its errors about model files as problems. source: how messages call the model."""
+    from diffusion.header import DamagedError, PickleError
+
+    try:
+        return read()
+    except FileNotFoundError as why:
+        raise error(Problem("E-NOTFOUND", str(why), exit_code=3)) from why
+    except PickleError as why:
+        raise _pickle(source, str(why)) from why
+    except DamagedError as why:
+        raise error(Problem("E-MODEL", str(why), "download it again")) from why
+    except ValueError as why:
+        known = "weft loads Stable Diffusion 1.x and 2.x, SDXL, SD3, Flux, and the models it trained"
+        raise error(Problem("E-ARCH", str(why), known)) from why
+
+
+def known_as(path: Path, source: str, *wanted: str) -> "Identity":
+    """What a .safetensors file is. Raises E-ARCH unless it is one of those kinds, E-MODEL, E-PICKLE and E-NOTFOUND."""
+    from diffusion.identify import identify
+
+    found = told(lambda: identify(path), source)
+    if found.what not in wanted:
+        raise error(Problem("E-ARCH", f"{quoted(source)} is {found}", found.hint))
+    return found
+
+
+def source_digest(recipe: Recipe, cache: "Cache") -> dict[str, str]:
+    """The SHA-256 of every file of weights that a recipe reads, by its path in the model, and its "commit" if it came
+    from the hub. Digests that the cache remembers are not computed again, so after a run this costs next to nothing.
+    """
+    source = Path(recipe.source)
+    files = [source] if source.is_file() else sorted(source.rglob("*.safetensors"))
+    found = {f.relative_to(source).as_posix() if f != source else f.name: cache.sha256(f) for f in files}
+    commit = hub.commit_of(source)
+    return {**found, "commit": commit} if commit else found
+
+
+def _single(path: Path, source: str, folder: Path, config: str | None) -> "Single":
+    """A single file with the folder that says how to read it."""
+    from diffusion import single
+
+    identity = known_as(path, source, "checkpoint")
+    row = single.kind_of(identity)
+    if config is None:
+        ids = single.CONFIGS.get(row, ())
+        given = next(filter(None, map(hub.snapshot, ids)), None)
+        if given is None:
+            raise _without_config(source, identity, ids)
+    else:
+        given = find_model(config, folder)
+    return told(lambda: single.read(path, given), source)
+
+
+def _without_config(source: str, identity: "Identity", ids: Sequence[str]) -> WeftError:
+    from diffusion import single
+
+    if identity.family not in ("sd", "sdxl"):
+        what = f"{quoted(source)} is {identity}; in one file weft loads Stable Diffusion 1.x, 2.x and SDXL"
+        return error(Problem("E-ARCH", what, "get the model as a folder in diffusers layout"))
+    if not ids:
+        what = f"{quoted(source)} is {identity} of a kind that the file does not tell"
+        return error(Problem("E-NOTFOUND", what, "name a folder in diffusers layout as config", exit_code=3))
+    what = f"{quoted(source)} is {identity}; the file has no tokenizer and no configuration"
+    hint = f"get them with {hub.how_to_get(ids[0], only=single.SMALL)}, or name a folder that has them as config"
+    return error(Problem("E-NOTFOUND", what, hint, exit_code=3))
+
+
+def _pickle(source: str, what: str, path: Path | None = None) -> WeftError:
+    hint = f"weft convert {path or 'FILE'} explains the risk"
+    return error(Problem("E-PICKLE", what, hint, exit_code=5))

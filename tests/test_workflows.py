@@ -117,4 +117,4 @@ def test_it_says_how_to_get_its_model(name, nodes):
     assert len(problems) == len(CHECKPOINTS[name])
     for problem, param in zip(problems, CHECKPOINTS[name], strict=True):
         assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
-        assert f"hf download {workflow.params[param].spec.default} --local-dir" in problem.hint
+        assert f"hf download {workflow.params[param].spec.default}" in problem.hint

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from diffusion.folder import PickleError, read, recipes
+from diffusion.folder import read, recipes
+from diffusion.header import PickleError
 from diffusion.recipes import from_json, to_json
 from diffusion.scheduler_config import schedule_of
 from diffusion.types import ScheduleConfig
