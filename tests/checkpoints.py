@@ -1,6 +1,7 @@
 """Tiny checkpoints with random weights in the real folder layouts, tokenizers too: nothing is downloaded."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ def make(folder: Path, kind: str) -> Path:
         text_encoder(CLIPTextModelWithProjection, 4).save_pretrained(folder / "text_encoder_2")
         tokenizer(folder / "tokenizer_2", "!")
     cls, more = SCHEDULERS[kind]
-    scheduler = cls(**TABLE, **more, **({"prediction_type": "v_prediction"} if kind == "sd21" else {}))
+    with warnings.catch_warnings():
+        # some make their table at once, with numpy's older ways
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scheduler = cls(**TABLE, **more, **({"prediction_type": "v_prediction"} if kind == "sd21" else {}))
     scheduler.save_pretrained(folder / "scheduler")
     file = folder / "scheduler" / "scheduler_config.json"
     config = {**json.loads(file.read_text()), **EXTRA.get(kind.split("-")[0], {})}

@@ -20,47 +20,68 @@ FOLDER = Path(__file__).parent.parent / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 
 QUICK = {
+    "cfg-grid": {"steps": 2, "width": 64, "height": 64},
     "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "width": 64, "height": 64, "count": 2},
-    "ddpm-digits": {"steps": 2},
+    "compare-samplers": {"steps": 3, "width": 64, "height": 64},
     "ddpm-digit-samples": {"steps": 2, "count": 2},
+    "ddpm-digits": {"steps": 2},
     "ddpm-or-ddim": {f"steps-{n}.steps": 2 for n in (1000, 50, 20, 10)},
     "evaluate-ddpm": {"steps": 2},
     "flux-dev": {"steps": 2, "width": 64, "height": 64},
     "flux-schnell": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "guidance-grid": {"steps": 2},
-    "sd3-text-to-image": {"steps": 2, "width": 64, "height": 64},
+    "image-to-image": {"steps": 4, "shapes.size": 64},
+    "inpaint": {"steps": 3, "side": 64, "x": 16, "y": 16, "across": 24, "down": 32},
+    "lcm": {"width": 64, "height": 64},
     "sd15-text-to-image": {"steps": 2, "width": 64, "height": 64, "count": 2},
+    "sd3-text-to-image": {"steps": 2, "width": 64, "height": 64},
+    "sdxl-refiner": {"steps": 5, "width": 64, "height": 64},
     "sdxl-text-to-image": {"steps": 2, "width": 64, "height": 64},
+    "sdxl-turbo": {"width": 64, "height": 64, "count": 2},
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
 }
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
 
 PICTURES = {
+    "cfg-grid": {"cfg-grid-7.png": None},
     "compare-models": {"compare-models-7.png": None},
+    "compare-samplers": {"compare-samplers-7.png": None},
     "compare-schedules": {"compare-schedules.png": (1200, 380), "compare-schedules-digits.png": None},
     "control-images": {"control-images.png": (1044, 877)},
-    "ddpm-digits": {"ddpm-digits.png": None},
     "ddpm-digit-samples": {"digit-3-7-0.png": (16, 16), "digit-3-7-1.png": (16, 16)},
+    "ddpm-digits": {"ddpm-digits.png": None},
     "ddpm-or-ddim": {"ddpm-or-ddim.png": None},
     "evaluate-ddpm": {},
     "flux-dev": {"flux-dev-7-0.png": (64, 64)},
     "flux-schnell": {"flux-schnell-7-0.png": (64, 64), "flux-schnell-7-1.png": (64, 64)},
     "forward-process": {"forward-process.png": None},
     "guidance-grid": {"guidance-grid.png": None},
+    "image-to-image": {"image-to-image-7.png": (64, 64)},
+    "inpaint": {"inpaint-7.png": (64, 64)},
+    "lcm": {"lcm-7-0.png": (64, 64)},
     "sd15-text-to-image": {"sd15-7-0.png": (64, 64), "sd15-7-1.png": (64, 64)},
     "sd3-text-to-image": {"sd3-7-0.png": (64, 64)},
+    "sdxl-refiner": {"sdxl-refiner-7-0.png": (64, 64)},
     "sdxl-text-to-image": {"sdxl-7-0.png": (64, 64)},
+    "sdxl-turbo": {"sdxl-turbo-7-0.png": (64, 64), "sdxl-turbo-7-1.png": (64, 64)},
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
 }
 """The pictures that each must leave, with their sizes where these are fixed."""
 
 CHECKPOINTS = {
+    "cfg-grid": {"model": "sd15"},
     "compare-models": {"sdxl": "sdxl", "flux": "flux-schnell"},
+    "compare-samplers": {"model": "sd15"},
     "flux-dev": {"model": "flux-dev"},
     "flux-schnell": {"model": "flux-schnell"},
+    "image-to-image": {"model": "sd15"},
+    "inpaint": {"model": "sdxl-inpaint"},
+    "lcm": {"model": "lcm"},
     "sd15-text-to-image": {"model": "sd15"},
     "sd3-text-to-image": {"model": "sd35"},
+    "sdxl-refiner": {"model": "sdxl", "refiner": "sdxl-refiner"},
     "sdxl-text-to-image": {"model": "sdxl"},
+    "sdxl-turbo": {"model": "sdxl-turbo"},
 }
 """Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
 
