@@ -43,7 +43,7 @@ class WeftApp(App[int], inherit_bindings=False):
     TITLE = "weft"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    Screen { background: $background; }
+    WeftScreen { background: $background; }
     Toast { max-width: 80; }
     """
     BINDINGS: ClassVar[list[Any]] = []

@@ -319,3 +319,22 @@ def test_the_mouse_selects_edits_and_drags(tmp_path: Path, file: Path) -> None:
         assert "Preview" in stage.text()
 
     play(work, tmp_path, file)
+
+
+def test_a_long_text_keeps_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "long.json"
+    document = json.loads(json.dumps(WORKFLOW))
+    document["params"]["prompt"] = "a fox\nin snow"
+    file.write_text(json.dumps(document))
+
+    async def work(stage: Stage) -> None:
+        stage.main.go_to("positive")
+        stage.main.params.select("positive.text")
+        await stage.press("2", "enter")
+        assert stage.screen_name == "AskLines"
+        await stage.press("ctrl+j")
+        await stage.type("at dawn")
+        await stage.press("enter")
+        assert stage.session.data["params"]["prompt"] == "a fox\nin snow\nat dawn"
+
+    play(work, tmp_path, file)

@@ -8,7 +8,7 @@ from engine.graph import Link, reference
 from engine.jsonedit import remove_value
 from engine.spec import REQUIRED, Bad
 from tui.fields import Field, nudged, sources_for
-from tui.screens.modals import AskValue, Choose
+from tui.screens.modals import Choose, ask_value
 from tui.screens.panes import Panes
 
 
@@ -53,7 +53,7 @@ class Editing(Panes):
             window = Choose(f"{field.key}  {field.about}", options, str(field.value))
             self.app.push_screen(window, lambda got: self.put(field, got) if got is not None else None)
         elif field.spec is not None:
-            self.app.push_screen(AskValue(field), lambda got: self.typed(field, got))
+            self.app.push_screen(ask_value(field), lambda got: self.typed(field, got))
 
     def typed(self, field: Field, text: str | None) -> None:
         """Take what was typed for a field, if anything was."""

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from engine.errors import WeftError
@@ -57,6 +57,17 @@ class Window(ModalScreen[T], Generic[T]):
         self.dismiss(None)
 
 
+def wrong_with(text: str, check: Callable[[str], object] | None) -> str:
+    """What a check says of a text, in one line; nothing if it is right."""
+    try:
+        if check is not None:
+            check(text)
+    except (Bad, WeftError) as why:
+        problem = why.problem if isinstance(why, Bad) else why.problems[0]
+        return f"{problem.what}{f'; {problem.hint}' if problem.hint else ''}"
+    return ""
+
+
 class AskText(Window[str]):
     """Asks for a line of text. check: raises WeftError or Bad with what is wrong with it; shown as it is typed."""
 
@@ -71,37 +82,69 @@ class AskText(Window[str]):
         yield Input(self._value, select_on_focus=True, compact=True)
         yield Static(Text(look.safe(self._hint, 400)), id="said")
 
-    def _wrong(self, text: str) -> str:
-        try:
-            if self._check_text is not None:
-                self._check_text(text)
-        except Bad as bad:
-            return f"{bad.problem.what}{f'; {bad.problem.hint}' if bad.problem.hint else ''}"
-        except WeftError as why:
-            return f"{why.problems[0].what}{f'; {why.problems[0].hint}' if why.problems[0].hint else ''}"
-        return ""
-
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say at once what is wrong."""
-        wrong = self._wrong(event.value)
+        wrong = wrong_with(event.value, self._check_text)
         told = Text(look.safe(f"⚠ {wrong}", 400), look.style(self.app, "failed")) if wrong else Text(
             look.safe(self._hint, 400), look.style(self.app, "dim"))  # fmt: skip
         self.query_one("#said", Static).update(told)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, if it is right."""
-        if not self._wrong(event.value):
+        if not wrong_with(event.value, self._check_text):
             self.dismiss(event.value)
 
 
-class AskValue(AskText):
-    """Asks for the value of a field."""
+class AskLines(Window[str]):
+    """Asks for a text that may be long and have several lines. Enter takes it; alt+enter or ctrl+j begins a line."""
 
-    def __init__(self, field: Field) -> None:
-        value = field.value
-        text = value if isinstance(value, str) else "" if not _plain(value) else _json(value)
-        about = " · ".join(filter(None, [field.about, field.range_text]))
-        super().__init__(field.key, text, about, field.read)
+    AUTO_FOCUS: ClassVar[str | None] = "TextArea"
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("enter", "take", show=False, priority=True),
+        Binding("alt+enter,ctrl+j,shift+enter", "newline", show=False, priority=True),
+    ]
+    DEFAULT_CSS = """
+    AskLines TextArea { height: auto; min-height: 3; max-height: 14; background: $panel; }
+    """
+
+    def __init__(
+        self, title: str, value: str = "", hint: str = "", check: Callable[[str], object] | None = None
+    ) -> None:
+        super().__init__(title)
+        self._value, self._hint, self._check_text = value, hint, check
+
+    def inside(self) -> ComposeResult:
+        """The text, and below it what may be typed or what is wrong."""
+        yield TextArea(self._value, soft_wrap=True, compact=True, highlight_cursor_line=False, tab_behavior="focus")
+        yield Static(Text(look.safe(self._hint, 400), look.style(self.app, "dim")), id="said")
+        yield Static(Text("⏎ takes it · ^j begins a line", look.style(self.app, "faint")))
+
+    def on_mount(self) -> None:
+        """The cursor stands behind the text."""
+        area = self.query_one(TextArea)
+        area.move_cursor(area.document.end)
+
+    def action_take(self) -> None:
+        """Take it, if it is right."""
+        text = self.query_one(TextArea).text
+        if wrong := wrong_with(text, self._check_text):
+            self.query_one("#said", Static).update(Text(look.safe(f"⚠ {wrong}", 400), look.style(self.app, "failed")))
+        else:
+            self.dismiss(text)
+
+    def action_newline(self) -> None:
+        """Begin a line."""
+        self.query_one(TextArea).insert("\n")
+
+
+def ask_value(field: Field) -> Window[str]:
+    """The window that asks for the value of a field: of several lines for a text, of one for everything else."""
+    value = field.value
+    text = value if isinstance(value, str) else "" if not _plain(value) else _json(value)
+    about = " · ".join(filter(None, [field.about, field.range_text]))
+    spec = field.spec
+    long = field.kind == "text" and spec is not None and not (spec.files or spec.template)
+    return (AskLines if long else AskText)(field.key, text, about, field.read)
 
 
 def _plain(value: object) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from engine.errors import Problem, WeftError, error
 from tui.fields import Field
 from tui.screens.editing import Editing
-from tui.screens.modals import AskText, AskValue
+from tui.screens.modals import AskText, ask_value
 from tui.seeds import MODES, draw, seeds_of
 
 MOST = 100
@@ -76,7 +76,7 @@ class Running(Editing):
         """Type a seed."""
         chosen = self._seed()
         if chosen is not None:
-            self.app.push_screen(AskValue(chosen), lambda got: self.typed(chosen, got))
+            self.app.push_screen(ask_value(chosen), lambda got: self.typed(chosen, got))
 
     def _seed(self) -> Field | None:
         """The seed that is meant: the selected row if it is one, else the first."""

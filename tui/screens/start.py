@@ -1,5 +1,6 @@
 """The start: workflows opened lately, those that ship, and what this installation lacks."""
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ class StartScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self._recent: list[tuple[Path, float]] = []
+        self._titles: dict[str, str] = {}
         self._findings: list[tuple[str, str, str]] = []
 
     def on_mount(self) -> None:
@@ -35,6 +37,7 @@ class StartScreen(ListScreen):
         from commands.doctor import examine
 
         self._recent = self.desk.history().recent()
+        self._titles = {name: _title(path) for name, path in shipped().items()}
         self.app.call_from_thread(self.desk_changed, frozenset({"start"}))
         self._findings = [(f.state, f.subject, f.text) for f in examine()]
         self.app.call_from_thread(self.desk_changed, frozenset({"start"}))
@@ -52,7 +55,9 @@ class StartScreen(ListScreen):
                 rows.append((f"file {path}", text))
             rows.append(("", Text()))
         rows.append(("", Text("workflows that ship: each opens as a copy of your own", dim)))
-        rows += [(f"name {name}", Text(f"  {name}", bold)) for name in shipped()]
+        for name in shipped():
+            title = (look.safe(self._titles.get(name, ""), 100), dim)
+            rows.append((f"name {name}", Text.assemble((f"  {name:<24}", bold), title, no_wrap=True)))
         if self._findings:
             rows += [("", Text()), ("", Text("this installation", dim))]
             glyphs = {"ok": ("✓", "done"), "note": ("○", "stale"), "problem": ("✗", "failed")}
@@ -76,6 +81,14 @@ class StartScreen(ListScreen):
         """Ask for a path."""
         window = AskText("Open", "", "the path of a workflow file", _refuse_folder)
         self.app.push_screen(window, lambda got: self.weft.open_workflow(got) if got else None)
+
+
+def _title(path: Path) -> str:
+    """What a workflow calls itself."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8")).get("name", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def _refuse_folder(text: str) -> None:

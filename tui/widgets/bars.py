@@ -137,7 +137,7 @@ class RunBar(Widget):
         app, desk, board = self.app, self._desk, self._desk.board
         session, run = desk.session, board.run
         if session is None:
-            return Text("no workflow is open", look.style(app, "dim"))
+            return Text("no workflow is open: W lists some, O opens a file", look.style(app, "dim"))
         if errors := session.errors:
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             line = str(errors[0]).partition("\n")[0]

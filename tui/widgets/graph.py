@@ -22,7 +22,7 @@ from tui.session import Session
 Drawing = Literal["rails", "canvas", "json"]
 DRAWINGS: tuple[Drawing, ...] = ("rails", "canvas", "json")
 BAR = 8
-DETAIL = 20
+DETAIL = 15
 """Columns kept for the words about a state."""
 _JSON = re.compile(r'("(?:[^"\\]|\\.)*"?)(\s*:)?|(-?\d[\d.eE+-]*|true|false|null)')
 
