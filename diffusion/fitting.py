@@ -11,6 +11,7 @@ from diffusion.recipes import ModelRecipe
 _KINDS = {"hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "LoCon with a core", "oft_": "OFT", "boft_": "BOFT"}
 _DORA = ("dora_scale", "lora_magnitude_vector")
 _WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "the SDXL refiner", 2048: "SDXL"}
+_PICTURES = ("image_proj.proj.weight", "image_proj.proj.3.weight")
 _FACES = ("image_proj.perceiver_resampler.proj_in.weight", "image_proj.norm.weight")
 
 
@@ -47,7 +48,7 @@ def check_kind(name: str, tensors: Iterable[str]) -> None:
 def check_pictures(name: str, tensors: Iterable[str]) -> None:
     """MisfitError for an IP-Adapter that does not see what CLIP makes of a picture, but a face."""
     names = set(tensors)
-    if "image_proj.proj.3.weight" not in names and any(face in names for face in _FACES):
+    if not names.intersection(_PICTURES) and names.intersection(_FACES):
         raise MisfitError(f"{name} is an IP-Adapter for faces (FaceID), whose embeddings weft does not make")
 
 

@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "vae": ("a VAE", "LoadVAE"),
     "text encoder": ("a text encoder without a denoiser", ""),
     "embedding": ("a textual inversion", "TextualInversion"),
-    "ip-adapter": ("an IP-Adapter", "IPAdapter"),
+    "ip-adapter": ("an IP-Adapter", "IPAdapterApply"),
     "upscaler": ("an upscaler", "UpscaleImage"),
 }
 """What a file can be: in words, and the node that loads it."""

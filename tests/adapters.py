@@ -77,3 +77,58 @@ def _kohya(part, path):
 
 
 NAMES = {"peft": _peft, "diffusers": _diffusers, "diffusers-old": _diffusers_old, "kohya": _kohya}
+
+
+def image_encoder(folder: Path) -> Path:
+    """A tiny CLIP vision model with its projection."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = CLIPVisionConfig(**sizes, image_size=32, patch_size=16, projection_dim=12)
+    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return folder
+
+
+def ip_adapter(file: Path, unet, kind="plain", seed=0) -> Path:
+    """Write an IP-Adapter: "plain", which sees 12 numbers of a picture, or "plus", which sees 16 of each patch."""
+    own = torch.Generator().manual_seed(seed)
+
+    def random(*shape, size=0.3):
+        return torch.randn(*shape, generator=own) * size
+
+    width = unet.config.cross_attention_dim
+    if kind == "plain":
+        parts = {"proj.weight": random(4 * width, 12), "proj.bias": random(4 * width), **_norm("norm", width)}
+    else:
+        parts = {
+            "latents": random(1, 4, 16),
+            "proj_in.weight": random(16, 16),
+            "proj_in.bias": random(16),
+            "proj_out.weight": random(width, 16),
+            "proj_out.bias": random(width),
+            **_norm("norm_out", width),
+        }
+        for i in range(4):
+            parts |= {
+                **_norm(f"layers.{i}.0.norm1", 16),
+                **_norm(f"layers.{i}.0.norm2", 16),
+                f"layers.{i}.0.to_q.weight": random(64, 16),
+                f"layers.{i}.0.to_kv.weight": random(128, 16),
+                f"layers.{i}.0.to_out.weight": random(16, 64),
+                **_norm(f"layers.{i}.1.0", 16),
+                f"layers.{i}.1.1.weight": random(64, 16),
+                f"layers.{i}.1.3.weight": random(16, 64),
+            }
+    tensors = {f"image_proj.{name}": tensor for name, tensor in parts.items()}
+    places = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    for i, name in enumerate(places):
+        hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.weight.shape[0]
+        tensors[f"ip_adapter.{2 * i + 1}.to_k_ip.weight"] = random(hidden, width)
+        tensors[f"ip_adapter.{2 * i + 1}.to_v_ip.weight"] = random(hidden, width, size=1.0)
+    save_file(tensors, file)
+    return file
+
+
+def _norm(name, width):
+    return {f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width)}

@@ -8,6 +8,8 @@ import pytest
 import text_to_image
 import torch
 
+from engine.errors import WeftError
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept:DeprecationWarning",
     "ignore:Already found a `peft_config` attribute:UserWarning",
@@ -151,3 +153,61 @@ def test_p11_an_lcm_lora(ours, pipeline, tmp_path, kind):
     timesteps = [int(t) for t in pipe.scheduler.timesteps]
     changes = {"sampler__kind": "lcm", "schedule__timesteps": timesteps}
     parity.assert_same(ours(kind, {"source": str(file)}, **changes), there)
+
+
+def test_b8_a_sweep_over_strengths_is_one_batch(checkpoint, pipeline, tmp_path):
+    from PIL import Image
+
+    from engine.api import load, run
+    from engine.cache import Cache
+    from engine.context import Settings
+    from engine.sweep import Sweep
+    from nodes import registry
+
+    file = lora_file(tmp_path, pipeline("sd15"), "sd15", "peft")
+    nodes = graph(checkpoint("sd15"), "sd15", [{"source": str(file)}])
+    nodes["save"] = {"type": "SaveImage", "image": "@decode", "path": "{variant}.png"}
+    workflow = load({"format": 1, "nodes": nodes}, registry=registry())
+    sweep = Sweep({"lora0.strength": [0.0, 0.5, 1.0], "noise.seed": [1, 2]})
+
+    def pictures(batch):
+        settings = Settings(out=tmp_path / str(batch), batch=batch)
+        result = run(workflow, sweep=sweep, settings=settings, cache=Cache())
+        return np.stack([np.asarray(Image.open(one.path)) for one in result.files]).astype(int), result.warnings
+
+    (together, warnings), (alone, _) = pictures(6), pictures(1)
+    assert np.abs(together - alone).max() <= 1
+    assert len({picture.tobytes() for picture in alone}) == 6
+    assert not [one for one in warnings if one.code == "W-BATCH"]
+
+
+def test_strength_0_and_no_lora_are_the_same_to_the_bit(ours, pipeline, tmp_path):
+    file = lora_file(tmp_path, pipeline("sd15"), "sd15", "peft")
+    assert np.array_equal(ours("sd15", {"source": str(file), "strength": 0.0}), ours("sd15"))
+
+
+def test_it_acts_on_its_part_of_the_schedule(ours, pipeline, tmp_path):
+    file = lora_file(tmp_path, pipeline("sd15"), "sd15", "peft", text=False)
+    lora = {"source": str(file)}
+    whole, late = ours("sd15", lora), ours("sd15", {**lora, "start": 0.3})
+    assert np.abs(whole - late).max() > 1e-3
+    assert np.abs(late - ours("sd15")).max() > 1e-3
+
+
+def test_a_lora_for_another_model_is_refused_before_weights_are_read(ours, pipeline, tmp_path):
+    file = lora_file(tmp_path, pipeline("sdxl"), "sdxl", "kohya", alpha=1)
+    with pytest.raises(WeftError) as found:
+        ours("sd15", {"source": str(file)})
+    assert [(one.code, one.place.node) for one in found.value.problems] == [("E-ARCH", "lora0")]
+    assert "is a LoRA for SDXL, and this model is Stable Diffusion 1.x or 2.x" in str(found.value)
+
+
+def test_layers_that_a_model_does_not_have_are_named(ours, pipeline, tmp_path):
+    strange = {f"there.is.no.{i}": (torch.zeros(2, 16), torch.zeros(16, 2)) for i in range(5)}
+    file = adapters.write(tmp_path / "x.safetensors", "peft", {"unet": strange})
+    with pytest.raises(WeftError) as found:
+        ours("sd15", {"source": str(file)})
+    assert found.value.problems[0].code == "E-ARCH"
+    assert "changes 5 layers that the unet of this model does not have: there.is.no.0, there.is.no.1," in str(
+        found.value
+    )
