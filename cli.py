@@ -254,6 +254,11 @@ def _engine(p: argparse.ArgumentParser) -> None:
     p.add_argument("--lazy", action="store_true", help="load libraries when a node needs them, not at once")
 
 
+def _convert(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE", help="a pickle: .ckpt, .pt, .pth or .bin")
+    p.add_argument("--yes", action="store_true", help="copy its weights to a .safetensors file beside it")
+
+
 def _json(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -276,6 +281,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "cache": ("cache", "Look into the cache, bound it, or check it", _cache),
     "tui": ("tui.command", "Open the graph runner on the terminal, as a bare weft does", _tui),
     "engine": ("engine", "Run workflows for another process, which speaks JSON lines", _engine),
+    "convert": ("convert", "Explain the risk of a pickle; with --yes, copy its weights to safetensors", _convert),
     "doctor": ("doctor", "Check this installation and say what to do", _nothing),
     "errors": ("errors", "List the codes of errors and warnings", _nothing),
 }
