@@ -118,12 +118,13 @@ class ModelRecipe:
 
 
 def without_strengths(model: ModelRecipe) -> ModelRecipe:
-    """The model with the strengths of its LoRAs and the like left out: these may differ within a batch."""
+    """The model without what may differ within a batch: strengths of all kinds, and pictures of ControlNets."""
     left_out = ("strength", "text_strength")
     patches = tuple(
         replace(p, settings=tuple(one for one in p.settings if one[0] not in left_out)) for p in model.patches
     )
-    return replace(model, patches=patches)
+    controls = tuple(replace(c, strength=1.0, picture=replace(c.picture, digest="")) for c in model.controls)
+    return replace(model, patches=patches, controls=controls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ CODES: dict[str, str] = {
     "W-OUT": "a file of that name existed; another name was taken",
     "W-PARAM": "a param feeds nothing",
     "W-SEED": "a random seed was drawn",
-    "W-SIZE": "a noise schedule was made for pictures of another size",
+    "W-SIZE": "a noise schedule or a control picture was made for another size",
     "W-SKIP": "broken nodes that the target does not need were left out",
     "W-TOKENS": "a prompt was longer than the text encoder reads",
     "W-VARIANT": "only a variant of a model's weights is there; it was taken",

@@ -12,7 +12,7 @@ from engine.context import Context
 from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from nodes.sockets import VAE, ControlNet, Image, Model
-from nodes.sources import find_model
+from nodes.sources import find_model, told
 
 
 def control_files(source: str, folder: Path, allowed: Sequence[Path] = ()) -> list[Path]:
@@ -24,26 +24,15 @@ def control_files(source: str, folder: Path, allowed: Sequence[Path] = ()) -> li
 
 
 def recipe_for(source: str, folder: Path) -> ControlNetRecipe:
-    """The recipe of a ControlNet by its folder or file.
+    """The recipe of a ControlNet: its folder, its file, or its hub id.
 
-    Raises E-NOTFOUND, E-PICKLE, and E-ARCH for a damaged one, for one that weft does not know, and for another model.
+    Raises E-NOTFOUND, E-PICKLE, E-MODEL, and E-ARCH for one that weft does not know and for another model.
     """
     from diffusion.control_loading import recipe_of
-    from diffusion.header import PickleError
 
-    file = folder / Path(source).expanduser()
-    path = file if file.suffix == ".safetensors" and file.is_file() else find_model(source, folder)
-    try:
-        return recipe_of(path)
-    except FileNotFoundError as why:
-        raise error(Problem("E-NOTFOUND", str(why), exit_code=3)) from why
-    except PickleError as why:
-        raise error(Problem("E-PICKLE", str(why), "get its safetensors file", exit_code=5)) from why
-    except ValueError as why:
-        known = (
-            "weft loads ControlNets for Stable Diffusion, SDXL, SD3 and Flux, as folders in diffusers layout or files"
-        )
-        raise error(Problem("E-ARCH", str(why), known)) from why
+    path = find_model(source, folder)
+    known = "weft loads ControlNets for Stable Diffusion, SDXL, SD3 and Flux, as folders in diffusers layout or files"
+    return told(lambda: recipe_of(path), source, known)
 
 
 class LoadControlNet(Node):
@@ -56,7 +45,7 @@ class LoadControlNet(Node):
 
     version = 1
     cached = False
-    source: str = Input(about="a ControlNet's folder or .safetensors file", files=control_files)
+    source: str = Input(about="a ControlNet: its folder, its .safetensors file, or its hub id", files=control_files)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Input(
         "auto", about="what to compute in; auto: as the model that it steers"
     )

@@ -153,6 +153,11 @@ class UNetDenoise(Node):
         if not fits_tokens(first.schedule, (height // model.multiple) * (width // model.multiple)):
             what = f"made for pictures of another size than {width} x {height}, which its shift follows"
             ctx.warn("W-SIZE", what, "give NoiseSchedule this width and height", input="schedule")
+        for control in model.controls:
+            high, wide = control.picture.image.pixels.shape[1:3]
+            if (high, wide) != (height, width):
+                what = f"a control picture of {wide} x {high}, resized to {width} x {height}"
+                ctx.warn("W-SIZE", what, "give ControlNetApply one of this size", input="guider")
         pixels = first.guider.model.space == "pixel"
 
         def on_step(step: int, total: int, x0: "torch.Tensor") -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.cache import Cache
 
 SHIPPED = Path(__file__).parent.parent / "models"
+CHECKPOINTS = "weft loads Stable Diffusion 1.x and 2.x, SDXL, SD3, Flux, and the models it trained"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
 Recipes = tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]
@@ -111,8 +112,11 @@ def taken_variant(model: ModelRecipe) -> str:
     return variant_of(source / part, layout.WEIGHTS[part])
 
 
-def told(read: Callable[[], T], source: str) -> T:
-    """What `read` gives, its errors about model files as problems. source: how messages call the model."""
+def told(read: Callable[[], T], source: str, known: str = CHECKPOINTS) -> T:
+    """What `read` gives, its errors about model files as problems.
+
+    source: how messages call the model. known: what weft loads, for one that it does not know.
+    """
     from diffusion.header import DamagedError, PickleError
 
     try:
@@ -124,7 +128,6 @@ def told(read: Callable[[], T], source: str) -> T:
     except DamagedError as why:
         raise error(Problem("E-MODEL", str(why), "download it again")) from why
     except ValueError as why:
-        known = "weft loads Stable Diffusion 1.x and 2.x, SDXL, SD3, Flux, and the models it trained"
         raise error(Problem("E-ARCH", str(why), known)) from why
 
 

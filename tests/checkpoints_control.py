@@ -8,30 +8,47 @@ from checkpoints import WIDTH
 from checkpoints_dit import LONG
 from diffusers import ControlNetModel, ControlNetUnionModel, FluxControlNetModel, SD3ControlNetModel
 
-KINDS = (
-    "sd15",
-    "sd15-other",
-    "sdxl",
-    "sdxl-other",
-    "sdxl-union",
-    "sd3",
-    "sd35-8b",
-    "flux",
-    "flux-union",
-    "flux-pixels",
-    "shuffle",
-)
-
 
 def make(folder: Path, kind: str) -> Path:
-    """Write a ControlNet of one of `KINDS`, and give back its folder."""
+    """Write a ControlNet of a kind as `net` knows it, or "depth", what makes its pictures; give back its folder."""
+    if kind == "depth":
+        return estimator(folder)
     net(kind).save_pretrained(folder)
     return folder
 
 
+def estimator(folder: Path) -> Path:
+    """Write a tiny estimator of depth for transformers, and give back its folder."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessor
+
+    torch.manual_seed(0)
+    stages = [f"stage{i}" for i in range(1, 5)]
+    backbone = Dinov2Config(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=28, patch_size=14,
+        out_features=stages, reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    made = DepthAnythingForDepthEstimation(
+        DepthAnythingConfig(
+            backbone_config=backbone, reassemble_hidden_size=16, neck_hidden_sizes=[8] * 4, fusion_hidden_size=8,
+            head_hidden_size=4, patch_size=14,
+        )
+    )  # fmt: skip
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight, 0, 0.2)
+    made.head.conv3.bias.data.fill_(1.0)
+    made.save_pretrained(folder)
+    DPTImageProcessor(size={"height": 28, "width": 28}, ensure_multiple_of=14).save_pretrained(folder)
+    return folder
+
+
 def net(kind: str) -> Any:
-    """A ControlNet that fits the tiny checkpoint of its kind. What is zero in a new one is random, or it would do
-    nothing."""
+    """A ControlNet that fits the tiny checkpoint of its kind; "-other" behind it gives one with other weights.
+
+    sd15, sdxl, sd3 and flux are usual ones. Of Stable Diffusion, shuffle averages over the picture, and wide is for
+    longer text embeddings; sdxl-union and flux-union see several kinds of pictures; sd35-8b and flux-pixels are made
+    otherwise (see below). What is zero in a
+    new net is random here, or it would do nothing.
+    """
     torch.manual_seed(sum(map(ord, kind)))
     made = _of_flux(kind) if kind.startswith("flux") else _of_sd3(kind) if kind.startswith("sd3") else _of_unet(kind)
     for parameter in made.parameters():
@@ -45,7 +62,10 @@ def net(kind: str) -> Any:
 
 
 def _of_unet(kind: str) -> Any:
-    more: dict[str, Any] = {"cross_attention_dim": WIDTH, "global_pool_conditions": kind == "shuffle"}
+    more: dict[str, Any] = {
+        "cross_attention_dim": 24 if kind == "wide" else WIDTH,
+        "global_pool_conditions": kind == "shuffle",
+    }
     if kind.startswith("sdxl"):
         more = {
             "cross_attention_dim": 2 * WIDTH,
@@ -101,6 +121,6 @@ def _of_flux(kind: str) -> FluxControlNetModel:
         pooled_projection_dim=WIDTH,
         axes_dims_rope=(2, 2, 4),
         guidance_embeds=kind == "flux",
-        num_mode=4 if kind == "flux-union" else None,
+        num_mode=4 if kind.startswith("flux-union") else None,
         conditioning_embedding_channels=16 if pixels else None,
     )
