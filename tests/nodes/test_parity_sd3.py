@@ -169,7 +169,7 @@ def test_weights_in_shards_and_in_one_file_draw_the_same(ours, checkpoint, tmp_p
 @pytest.mark.parametrize("kind", ["sd3", "flux-dev"])
 def test_weights_are_loaded_in_the_dtype_wanted(checkpoint, kind):
     from diffusion.family import family_of
-    from nodes.sources import recipes
+    from diffusion.folder import recipes
 
     for recipe in recipes(checkpoint(kind)):
         module = family_of(recipe).load(recipe, torch.bfloat16)
