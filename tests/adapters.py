@@ -7,10 +7,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+LORAS = {"lora-sdxl": 1, "lora-sdxl-other": 2}
+"""LoRAs for the tiny checkpoint of SDXL, by the seed of their numbers."""
+
 ATTENTION = r"\.(to_[qkv]|to_out\.0)$"
 FEED_FORWARD = r"\.ff\.net\.(0\.proj|2)$"
 CONVOLUTIONS = r"\.(conv1|conv2|conv_shortcut|proj_in|proj_out|time_emb_proj)$|(down|up)samplers\.0\.conv$"
 TEXT = r"\.(q_proj|k_proj|v_proj|out_proj|fc1|fc2)$"
+
+
+def make(file: Path, kind: str) -> Path:
+    """Write one of `LORAS`, as kohya's scripts do."""
+    import checkpoints
+
+    layers = factors(checkpoints.unet("sdxl"), ATTENTION, seed=LORAS[kind], size=0.2)
+    return write(file, "kohya", {"unet": layers}, alpha=1)
 
 
 def factors(module, pattern, rank=2, size=0.5, seed=0):

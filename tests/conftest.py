@@ -22,10 +22,11 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A function from a kind in `checkpoints.make` and its like to the folder of a tiny checkpoint, made once."""
+    """A function from a kind in `checkpoints.make` and its like to a tiny checkpoint, made once."""
     folder = tmp_path_factory.mktemp("checkpoints")
 
     def made(kind: str) -> Path:
+        import adapters
         import checkpoints
         import checkpoints_control
         import checkpoints_dit
@@ -33,6 +34,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         if kind.startswith("control-"):
             there = folder / kind
             return there if there.is_dir() else checkpoints_control.make(there, kind.removeprefix("control-"))
+        if kind in adapters.LORAS:
+            there = folder / f"{kind}.safetensors"
+            return there if there.is_file() else adapters.make(there, kind)
         make = checkpoints_dit.make if kind in checkpoints_dit.KINDS else checkpoints.make
         return folder / kind if (folder / kind).is_dir() else make(folder / kind, kind)
 

@@ -1,6 +1,7 @@
 """Every workflow that ships: it checks clean, says what to look at, fits the schema, and runs."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -36,12 +37,14 @@ QUICK = {
     "image-to-image": {"steps": 4, "shapes.size": 64},
     "inpaint": {"steps": 3, "side": 64, "x": 16, "y": 16, "across": 24, "down": 32},
     "lcm": {"width": 64, "height": 64},
+    "lora": {"steps": 2, "width": 64, "height": 64},
     "sd15-text-to-image": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "sd3-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "sdxl-refiner": {"steps": 5, "width": 64, "height": 64},
     "sdxl-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "sdxl-turbo": {"width": 64, "height": 64, "count": 2},
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
+    "two-loras": {"steps": 2, "width": 64, "height": 64},
 }
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
 
@@ -65,12 +68,14 @@ PICTURES = {
     "image-to-image": {"image-to-image-7.png": (64, 64)},
     "inpaint": {"inpaint-7.png": (64, 64)},
     "lcm": {"lcm-7-0.png": (64, 64)},
+    "lora": {"lora-1.0-7-0.png": (64, 64)},
     "sd15-text-to-image": {"sd15-7-0.png": (64, 64), "sd15-7-1.png": (64, 64)},
     "sd3-text-to-image": {"sd3-7-0.png": (64, 64)},
     "sdxl-refiner": {"sdxl-refiner-7-0.png": (64, 64)},
     "sdxl-text-to-image": {"sdxl-7-0.png": (64, 64)},
     "sdxl-turbo": {"sdxl-turbo-7-0.png": (64, 64), "sdxl-turbo-7-1.png": (64, 64)},
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
+    "two-loras": {"two-loras-7-0.png": (64, 64)},
 }
 """The pictures that each must leave, with their sizes where these are fixed."""
 
@@ -86,11 +91,13 @@ CHECKPOINTS = {
     "image-to-image": {"model": "sd15"},
     "inpaint": {"model": "sdxl-inpaint"},
     "lcm": {"model": "lcm"},
+    "lora": {"model": "sdxl", "lora": "lora-sdxl"},
     "sd15-text-to-image": {"model": "sd15"},
     "sd3-text-to-image": {"model": "sd35"},
     "sdxl-refiner": {"model": "sdxl", "refiner": "sdxl-refiner"},
     "sdxl-text-to-image": {"model": "sdxl"},
     "sdxl-turbo": {"model": "sdxl-turbo"},
+    "two-loras": {"model": "sdxl", "fast": "lora-sdxl", "style": "lora-sdxl-other"},
 }
 """Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
 
@@ -147,4 +154,6 @@ def test_it_says_how_to_get_its_model(name, nodes):
     assert len(problems) == len(CHECKPOINTS[name])
     for problem, param in zip(problems, CHECKPOINTS[name], strict=True):
         assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
-        assert f"hf download {workflow.params[param].spec.default}" in problem.hint
+        # owner/name, or owner/name/file
+        wanted = re.sub(r"^([^/]+/[^/]+)/", r"\1 ", workflow.params[param].spec.default)
+        assert f"hf download {wanted}" in problem.hint
