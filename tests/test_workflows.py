@@ -21,12 +21,11 @@ FOLDER = Path(__file__).parent.parent / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 
 QUICK = {
-    "controlnet-canny": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
-    "controlnet-depth": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
-    "two-controlnets": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64, "count": 2},
     "cfg-grid": {"steps": 2, "width": 64, "height": 64},
     "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "width": 64, "height": 64, "count": 2},
     "compare-samplers": {"steps": 3, "width": 64, "height": 64},
+    "controlnet-canny": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
+    "controlnet-depth": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
     "ddpm-digit-samples": {"steps": 2, "count": 2},
     "ddpm-digits": {"steps": 2},
     "ddpm-or-ddim": {f"steps-{n}.steps": 2 for n in (1000, 50, 20, 10)},
@@ -44,19 +43,19 @@ QUICK = {
     "sdxl-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "sdxl-turbo": {"width": 64, "height": 64, "count": 2},
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
+    "two-controlnets": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64, "count": 2},
     "two-loras": {"steps": 2, "width": 64, "height": 64},
 }
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
 
 PICTURES = {
-    "controlnet-canny": {"controlnet-canny-7-0.png": (64, 64), "controlnet-canny-edges.png": (64, 64)},
-    "controlnet-depth": {"controlnet-depth-7-0.png": (64, 64), "controlnet-depth-map.png": (64, 64)},
-    "two-controlnets": {"two-controlnets-7-0.png": (64, 64), "two-controlnets-7-1.png": (64, 64)},
     "cfg-grid": {"cfg-grid-7.png": None},
     "compare-models": {"compare-models-7.png": None},
     "compare-samplers": {"compare-samplers-7.png": None},
     "compare-schedules": {"compare-schedules.png": (1200, 380), "compare-schedules-digits.png": None},
     "control-images": {"control-images.png": (1044, 877)},
+    "controlnet-canny": {"controlnet-canny-7-0.png": (64, 64), "controlnet-canny-edges.png": (64, 64)},
+    "controlnet-depth": {"controlnet-depth-7-0.png": (64, 64), "controlnet-depth-map.png": (64, 64)},
     "ddpm-digit-samples": {"digit-3-7-0.png": (16, 16), "digit-3-7-1.png": (16, 16)},
     "ddpm-digits": {"ddpm-digits.png": None},
     "ddpm-or-ddim": {"ddpm-or-ddim.png": None},
@@ -75,17 +74,17 @@ PICTURES = {
     "sdxl-text-to-image": {"sdxl-7-0.png": (64, 64)},
     "sdxl-turbo": {"sdxl-turbo-7-0.png": (64, 64), "sdxl-turbo-7-1.png": (64, 64)},
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
+    "two-controlnets": {"two-controlnets-7-0.png": (64, 64), "two-controlnets-7-1.png": (64, 64)},
     "two-loras": {"two-loras-7-0.png": (64, 64)},
 }
 """The pictures that each must leave, with their sizes where these are fixed."""
 
 CHECKPOINTS = {
-    "controlnet-canny": {"model": "sd15", "net": "control-sd15"},
-    "controlnet-depth": {"model": "sdxl", "net": "control-sdxl", "estimator": "control-depth"},
-    "two-controlnets": {"model": "sd15", "edge_net": "control-sd15", "colour_net": "control-sd15-other"},
     "cfg-grid": {"model": "sd15"},
     "compare-models": {"sdxl": "sdxl", "flux": "flux-schnell"},
     "compare-samplers": {"model": "sd15"},
+    "controlnet-canny": {"model": "sd15", "net": "control-sd15"},
+    "controlnet-depth": {"model": "sdxl", "net": "control-sdxl", "estimator": "control-depth"},
     "flux-dev": {"model": "flux-dev"},
     "flux-schnell": {"model": "flux-schnell"},
     "image-to-image": {"model": "sd15"},
@@ -97,6 +96,7 @@ CHECKPOINTS = {
     "sdxl-refiner": {"model": "sdxl", "refiner": "sdxl-refiner"},
     "sdxl-text-to-image": {"model": "sdxl"},
     "sdxl-turbo": {"model": "sdxl-turbo"},
+    "two-controlnets": {"model": "sd15", "edge_net": "control-sd15", "colour_net": "control-sd15-other"},
     "two-loras": {"model": "sdxl", "fast": "lora-sdxl", "style": "lora-sdxl-other"},
 }
 """Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
