@@ -26,7 +26,13 @@ What = Literal[
     "unknown",
 ]
 
-NAMES = {"sd": "Stable Diffusion 1.x or 2.x", "sdxl": "SDXL", "sd3": "SD3", "flux": "Flux"}
+NAMES = {
+    "sd": "Stable Diffusion 1.x or 2.x",
+    "sdxl": "SDXL",
+    "sdxl-refiner": "the SDXL refiner",
+    "sd3": "SD3",
+    "flux": "Flux",
+}
 """What people call the families."""
 
 KINDS: dict[str, tuple[str, str]] = {
@@ -177,8 +183,9 @@ def _vae(shapes: Shapes, texts: Texts) -> Identity | None:
 
 def _controlnet(shapes: Shapes, texts: Texts) -> Identity | None:
     bare = shapes
-    if _has(shapes, "control_model."):
-        bare = {n.removeprefix("control_model."): s for n, s in shapes.items() if n.startswith("control_model.")}
+    if _has(shapes, "control_model.", "input_hint_block."):
+        if _has(shapes, "control_model."):
+            bare = {n.removeprefix("control_model."): s for n, s in shapes.items() if n.startswith("control_model.")}
         family, layout, first = "sdxl" if _has(bare, "label_emb.") else "sd", "original", "input_hint_block.0.weight"
     elif _has(shapes, "controlnet_blocks."):
         layout, first = "diffusers", ""
