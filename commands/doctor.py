@@ -43,6 +43,7 @@ def examine() -> Iterator[Finding]:
     yield from _cache()
     yield _workflows()
     yield _models()
+    yield _hub()
     yield _terminal()
 
 
@@ -97,6 +98,17 @@ def _models() -> Finding:
     if not names:
         return Finding("problem", "models", f"none in {visible(str(folder))}; install weft again")
     return Finding("ok", "models", ", ".join(names))
+
+
+def _hub() -> Finding:
+    from nodes.sources import hub_cache
+
+    folder = hub_cache()
+    count = len(list(folder.glob("models--*"))) if folder.is_dir() else 0
+    where = visible(str(folder))
+    if not count:
+        return Finding("note", "hub", f"no models in {where}; hf download OWNER/NAME puts one there")
+    return Finding("ok", "hub", f"{where}, {plural(count, 'model')}")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -30,6 +30,11 @@ def shipped() -> list[str]:
     return sorted(p.name for p in SHIPPED.iterdir() if (p / "config.json").is_file()) if SHIPPED.is_dir() else []
 
 
+def hub_cache() -> Path:
+    """The folder in which hub ids are looked up."""
+    return hub.cache()
+
+
 def find_model(source: str, folder: Path, revision: str | None = None) -> Path:
     """The folder or the file of a model: a shipped name, a path (relative to the workflow's folder), or a hub id.
 

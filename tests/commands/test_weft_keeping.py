@@ -142,6 +142,7 @@ def test_doctor_says_what_is_there_and_what_to_do(weft):
         "disk",
         "workflows",
         "models",
+        "hub",
         "terminal",
     ]
     assert {line.split()[0] for line in out.splitlines()} <= {"ok", "note", "problem"}

@@ -13,6 +13,7 @@ from parity import assert_same, pixels
 from transformers import CLIPTextModelWithProjection
 
 from diffusion import header, single
+from diffusion.weights import component
 from engine.errors import WeftError
 from nodes.sources import model_files, recipes
 
@@ -72,6 +73,18 @@ def test_recipes_of_a_file_are_those_of_its_folder(checkpoint, one_file, tmp_pat
     files = model_files(str(file), tmp_path, config=str(configs))
     assert files[0] == file
     assert configs / "tokenizer" / "tokenizer_config.json" in files
+
+
+def test_the_refiner_keeps_one_text_encoder_in_its_file(checkpoint, one_file, tmp_path):
+    file, configs = one_file("sdxl-refiner")
+    model, text_encoder, _ = recipes(str(file), tmp_path, config=str(configs))
+    assert (model.family, text_encoder.config) == ("sdxl-refiner", str(configs))
+    here, there = (
+        component(recipe, "text_encoder_2", CLIPTextModelWithProjection).state_dict()
+        for recipe in (text_encoder, recipes(str(checkpoint("sdxl-refiner")), tmp_path)[1])
+    )
+    assert here.keys() == there.keys()
+    assert all(torch.equal(here[name], there[name]) for name in here)
 
 
 def test_a_mark_of_v_prediction_goes_before_the_folder(checkpoint, one_file, tmp_path):

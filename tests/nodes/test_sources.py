@@ -50,6 +50,13 @@ def test_a_revision_that_is_not_there(cached, tmp_path):
     assert hub.snapshot("owner/fox", "../../../..") is None
 
 
+def test_doctor_counts_what_the_cache_of_the_hub_has(cached):
+    from commands.doctor import examine
+
+    (found,) = (finding for finding in examine() if finding.subject == "hub")
+    assert found.text == f"{cached.parent}, 1 model"
+
+
 def test_a_folder_goes_before_a_hub_id(cached, checkpoint, tmp_path):
     shutil.copytree(checkpoint("sd15"), tmp_path / "owner" / "fox")
     assert recipes("owner/fox", tmp_path)[0].source == str(tmp_path / "owner" / "fox")
