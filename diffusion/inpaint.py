@@ -55,7 +55,7 @@ def inpaint_inputs(model: ModelRecipe, latent: Latent) -> dict[str, torch.Tensor
         return {}
     if latent.mask is None or latent.covered is None:
         raise ValueError(
-            "this model paints a part of a picture anew, and the latent has no mask: make the latent with "
+            "this model paints a part of a picture anew, and the latent does not say which: make the latent with "
             "InpaintLatent; a mask that is 1 everywhere paints all of it"
         )
     batch = latent.samples.shape[0]

@@ -26,7 +26,8 @@ def scaled(latent: Latent, width: int, height: int, method: Method) -> Latent:
     size = (height, width)
     samples = functional.interpolate(latent.samples.float(), size, mode=method).to(latent.samples.dtype)
     mask = None if latent.mask is None else functional.interpolate(latent.mask.float(), size, mode="nearest-exact")
-    return replace(latent, samples=samples, mask=mask)
+    covered = None if latent.covered is None else functional.interpolate(latent.covered.float(), size, mode=method)
+    return replace(latent, samples=samples, mask=mask, covered=covered)
 
 
 def together(latents: Sequence[Latent]) -> Latent:
@@ -37,7 +38,11 @@ def together(latents: Sequence[Latent]) -> Latent:
     mask = None
     if any(latent.mask is not None for latent in latents):
         mask = torch.cat([_mask(latent, first) for latent in latents])
-    return replace(first, samples=torch.cat([latent.samples.to(first.samples) for latent in latents]), mask=mask)
+    covered = None
+    if all(latent.covered is not None for latent in latents):
+        covered = torch.cat([_each(latent.covered, latent).to(first.samples) for latent in latents])
+    samples = torch.cat([latent.samples.to(first.samples) for latent in latents])
+    return replace(first, samples=samples, mask=mask, covered=covered)
 
 
 def some(latent: Latent, index: int, count: int) -> Latent:
@@ -46,8 +51,8 @@ def some(latent: Latent, index: int, count: int) -> Latent:
     if index + count > batch:
         raise ValueError(f"the batch has {batch} latents, not {index + count}; make index or count smaller")
     part = slice(index, index + count)
-    mask = latent.mask if latent.mask is None or len(latent.mask) == 1 else latent.mask[part]
-    return replace(latent, samples=latent.samples[part], mask=mask)
+    mask, covered = (one if one is None or len(one) == 1 else one[part] for one in (latent.mask, latent.covered))
+    return replace(latent, samples=latent.samples[part], mask=mask, covered=covered)
 
 
 def mixed(first: Latent, second: Latent, share: float) -> Latent:
@@ -70,6 +75,12 @@ def _alike(first: Latent, second: Latent) -> None:
         raise ValueError(f"the latents are of different sizes: {sizes[0]} and {sizes[1]}; scale one with LatentScale")
     if (first.state, first.level) != (second.state, second.level):
         raise ValueError(f"the latents hold different amounts of noise: one is {first.state}, the other {second.state}")
+
+
+def _each(tensor: torch.Tensor | None, latent: Latent) -> torch.Tensor:
+    """What holds for a whole batch, once for each of it."""
+    assert tensor is not None
+    return tensor.expand(latent.samples.shape[0], -1, -1, -1)
 
 
 def _mask(latent: Latent, like: Latent) -> torch.Tensor:

@@ -153,3 +153,13 @@ def test_a_mask_of_ones_paints_everything(run_nodes, graph, checkpoint, tmp_path
     blank = {"type": "EmptyLatent", "model": "@base.model", "width": SIDES[1], "height": SIDES[0]}
     drawn = run_nodes(graph("sd15", blank=blank), "denoise")["denoise"].samples
     assert torch.equal(painted, drawn)
+
+
+def test_latents_with_a_mask_are_put_together_taken_apart_and_scaled(run_nodes, graph):
+    from diffusion.latents import scaled, some, together
+
+    latent = run_nodes(graph("sd15-inpaint"), "blank")["blank"]
+    both = together([latent, latent])
+    assert both.covered.shape == both.samples.shape == (2, 4, 6, 8)
+    assert torch.equal(some(both, 1, 1).covered, latent.covered)
+    assert scaled(latent, 16, 12, "bilinear").covered.shape == (1, 4, 12, 16)

@@ -35,12 +35,14 @@ def test_k9_tensors(dtype):
 
 def test_k9_latent():
     latent = Latent(
-        torch.tensor(STRANGE).view(1, 1, 1, 5), "pixel", "noisy", Level(5, 0.6, 0.8), torch.ones(1, 1, 1, 5)
-    )
+        torch.tensor(STRANGE).view(1, 1, 1, 5), "pixel", "noisy", Level(5, 0.6, 0.8), torch.ones(1, 1, 1, 5),
+        torch.full((1, 1, 1, 5), 0.5),
+    )  # fmt: skip
     back = there_and_back(latent)
     assert (back.space, back.state, back.level) == ("pixel", "noisy", Level(5, 0.6, 0.8))
     assert torch.equal(back.samples.view(torch.int32), latent.samples.view(torch.int32))
     assert torch.equal(back.mask, latent.mask)
+    assert torch.equal(back.covered, latent.covered)
 
 
 def test_k9_the_other_values():
