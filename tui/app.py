@@ -25,7 +25,7 @@ from tui.history import History, state_root
 from tui.keytable import TABLES
 from tui.screens import SCREENS, make
 from tui.screens.base import WeftScreen
-from tui.screens.modals import Confirm, Tell
+from tui.screens.modals import Choose, Confirm, Tell
 from tui.session import Session
 
 if TYPE_CHECKING:
@@ -224,11 +224,16 @@ class WeftApp(App[int], inherit_bindings=False):
         self.desk.take(session)
         self.show_screen("main")
         self.desk_changed(frozenset({"session", "board", "run"}))
-        main = self._main()
-        if main is not None and session.errors:
-            main.go_to(session.errors[0].place.node)
+        if session.errors:
+            self.go_to(session.errors[0].place.node)
         if session.document is None:
             self.tell_error(WeftError(session.errors))
+
+    def go_to(self, node: str) -> None:
+        """Select a node on the main screen."""
+        main = self._main()
+        if main is not None:
+            main.go_to(node)
 
     def _main(self) -> "MainScreen | None":
         from tui.screens.main import MainScreen
@@ -265,6 +270,25 @@ class WeftApp(App[int], inherit_bindings=False):
             self._leaving("Quit", lambda: self.exit(0))
         else:
             self.exit(0)
+
+    def action_app_palette(self) -> None:
+        """Everything that can be done on the screen on top, by name; typing narrows it."""
+        screen = self.screen
+        if not isinstance(screen, WeftScreen):
+            return
+        actions = {action.id: action for action in screen.live_actions()}
+        options = []
+        for name, action in sorted(actions.items()):
+            done_by = self.keymap_shown.get(name, action.keys).split(",")[0]
+            area, _, verb = name.partition(".")
+            key = f"  {keys.shown(done_by)}" if done_by else ""
+            options.append((name, f"{area}: {verb.replace('_', ' ')}", action.about + key))
+
+        def take(name: str | None) -> None:
+            if name is not None:
+                self.run_worker(screen.run_action(actions[name].call), exit_on_error=False)
+
+        self.push_screen(Choose("Palette", options), take)
 
     def action_app_interrupt(self) -> None:
         """What a person means by Ctrl-C is not clear enough to be done."""

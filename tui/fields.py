@@ -225,16 +225,22 @@ def sources_for(session: Session, node: str, name: str) -> list[Link]:
     """The outputs in the workflow that fit an input by type and would close no cycle, nearest above it first."""
     cls = session.cls(node)
     spec = cls.inputs.get(name) if cls is not None else None
-    if spec is None or spec.files:
+    return fitting(session, spec, node) if spec is not None else []
+
+
+def fitting(session: Session, spec: InputSpec, node: str = "") -> list[Link]:
+    """The outputs that fit what an input takes: of a node that is there, nearest above it first; of one that is still
+    to be added, latest first."""
+    if spec.files:
         return []
-    below = _below(session, node)
+    below = _below(session, node) if node else set()
     found = []
     for other in session.nodes:
         source = session.cls(other)
         if other not in below and source is not None:
             found += [Link(other, "" if source.single else out) for out in _outputs(source, spec)]
     names = list(session.nodes)
-    at = names.index(node)
+    at = names.index(node) if node else len(names)
     return sorted(found, key=lambda link: (names.index(link.node) > at, abs(names.index(link.node) - at)))
 
 

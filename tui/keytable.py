@@ -45,7 +45,7 @@ MAIN = (
     _("edit.reset_all", "", "", "all values of the node back to their defaults", ("file", "node")),
     _("edit.undo", "u,ctrl+z", "Undo", "undo the last change", ("undo",)),
     _("edit.redo", "U,ctrl+y", "Redo", "redo what was undone", ("redo",)),
-    _("node.add", "a", "Add", "add a node", ("file",)),
+    _("node.add", "a", "Add", "add a node from the library", ("file",)),
     _("node.bypass", "b", "", "bypass the node: it hands on what it got", ("file", "node")),
     _("node.mute", "d", "", "mute the node and what needs it", ("file", "node")),
     _("node.delete", "delete", "", "delete the node and the links to it", ("pane:graph", "file", "node")),
@@ -94,6 +94,12 @@ QUEUE = (
     BACK,
 )
 
+NODES = (
+    _("nodes.add", "enter", "Add", "add a node of this type, wired to what fits", ("file", "items")),
+    _("nodes.find", "slash", "Find", "narrow the list"),
+    BACK,
+)
+
 LOG = (
     _("log.copy", "y", "Copy", "copy everything"),
     _("log.bottom", "end", "Latest", "to the latest line"),
@@ -119,6 +125,7 @@ TABLES: dict[str, tuple[Action, ...]] = {
     "main": (*MAIN, *EVERYWHERE),
     "start": (*START, *EVERYWHERE),
     "queue": (*QUEUE, *EVERYWHERE),
+    "nodes": (*NODES, *EVERYWHERE),
     "log": (*LOG, *EVERYWHERE),
     "image": (*IMAGE, *EVERYWHERE),
     "settings": (*SETTINGS, *EVERYWHERE),

@@ -1,7 +1,7 @@
 """What all screens share: keys from the table, the header and the footer, and being told what is new."""
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -141,13 +141,9 @@ class WeftScreen(Screen[Any]):
         if self.is_mounted:
             self.desk_changed(frozenset({"session", "board", "run", "queue", "engine", "log"}))
 
-    def live_actions(self) -> list[tuple[str, str, Callable[[], Any]]]:
-        """(id, about, what does it) of everything that can be done here now, for the palette."""
-        return [
-            (action.id, action.about, lambda call=action.call: self.run_action(call))  # type: ignore[misc]
-            for action in live(TABLES.get(self.NAME, ()), self.situation())
-            if self.can(action)
-        ]
+    def live_actions(self) -> list[Action]:
+        """Everything that can be done here now."""
+        return [action for action in live(TABLES.get(self.NAME, ()), self.situation()) if self.can(action)]
 
     def action_show(self, name: str) -> None:
         """Open a screen by its name."""

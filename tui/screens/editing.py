@@ -113,6 +113,10 @@ class Editing(Panes):
             self.weft.say(f"redone: {label}")
             self.desk.edited()
 
+    def action_node_add(self) -> None:
+        """Choose one in the library."""
+        self.weft.show_screen("nodes")
+
     def action_node_bypass(self) -> None:
         """Bypass the node, or no longer."""
         session = self.desk.session
