@@ -19,6 +19,8 @@ MAIN = (
     _("edit.value", "enter", "Edit", "edit the selected value; from the graph: go to the node's values", ("file",)),
     _("seed.random", "s", "Seed", "a new random seed", ("seed",)),
     _("compare.open", "c", "Compare", "a grid of pictures over the values of one or two params", ("file",)),
+    _("compare.mark", "m", "Mark", "mark the value as an axis to compare over", ("pane:params", "field")),
+    _("compare.last", "C", "", "the latest comparison"),
     _("screen.history", "H", "History", "runs that were"),
     _("find.open", "slash", "Find", "find a node, type, input or value", ("file",)),
     _("find.next", "n", "", "the next one found", ("found",)),
@@ -94,6 +96,17 @@ QUEUE = (
     BACK,
 )
 
+COMPARE = (
+    _("compare.image", "enter", "Open", "the picture full screen", ("items",)),
+    _("compare.pick", "p", "Pick", "its values become the workflow's", ("file", "items")),
+    _("run.stop", "x", "Stop", "stop after this step; what is done stays", ("running",)),
+    _("compare.up", "up,k", "", "the picture above", ("items",)),
+    _("compare.down", "down,j", "", "the picture below", ("items",)),
+    _("compare.left", "left,h", "", "the picture to the left", ("items",)),
+    _("compare.right", "right,l", "", "the picture to the right", ("items",)),
+    BACK,
+)
+
 NODES = (
     _("nodes.add", "enter", "Add", "add a node of this type, wired to what fits", ("file", "items")),
     _("nodes.find", "slash", "Find", "narrow the list"),
@@ -125,6 +138,7 @@ TABLES: dict[str, tuple[Action, ...]] = {
     "main": (*MAIN, *EVERYWHERE),
     "start": (*START, *EVERYWHERE),
     "queue": (*QUEUE, *EVERYWHERE),
+    "compare": (*COMPARE, *EVERYWHERE),
     "nodes": (*NODES, *EVERYWHERE),
     "log": (*LOG, *EVERYWHERE),
     "image": (*IMAGE, *EVERYWHERE),

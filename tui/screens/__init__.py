@@ -15,6 +15,7 @@ SCREENS: dict[str, tuple[str, str]] = {
     "start": ("tui.screens.start", "StartScreen"),
     "image": ("tui.screens.image", "ImageScreen"),
     "queue": ("tui.screens.queue", "QueueScreen"),
+    "compare": ("tui.screens.compare", "CompareScreen"),
     "nodes": ("tui.screens.nodes", "NodesScreen"),
     "log": ("tui.screens.log", "LogScreen"),
     "keys": ("tui.screens.keys", "KeysScreen"),

@@ -1,12 +1,13 @@
 """The main screen: the panes, and everything that its keys do."""
 
+from tui.screens.comparing import Comparing
 from tui.screens.filing import Filing
 from tui.screens.finding import Finding
 from tui.screens.running import Running
 from tui.widgets.params import ParamsPane
 
 
-class MainScreen(Running, Finding, Filing):
+class MainScreen(Running, Comparing, Finding, Filing):
     """See the module."""
 
     NAME = "main"

@@ -42,8 +42,8 @@ class ParamsPane(ScrollView, inherit_bindings=False):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows: list[Row] = []
-        self.marked: frozenset[str] = frozenset()
-        """The keys of fields that are marked, as axes of a comparison are."""
+        self.marked: tuple[str, ...] = ()
+        """The keys of fields that are marked, as axes of a comparison are, in the order of marking."""
         self._at = 0
         self._node = ""
         self._name_width = 0
@@ -135,7 +135,7 @@ class ParamsPane(ScrollView, inherit_bindings=False):
         name = look.style(app, name_role)
         if field.kind == "link" and field.spec is not None and field.problem is None:
             name = look.wire(app, field.spec.type_name)
-        mark = "◆" if field.key in self.marked else " "
+        mark = "◆" if (field.param or field.key) in self.marked else " "
         segments = [Segment(mark, look.style(app, "accent"))]
         segments.append(Segment(padded(look.safe(field.name, 20), self._name_width) + "  ", name))
         quiet = field.is_default or field.links
