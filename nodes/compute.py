@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image as Picture
 
+    from diffusion.live import Glimpse
+
 PREVIEW_SIDE = 128
 
 
@@ -34,10 +36,25 @@ def fitting() -> Iterator[None]:
         raise error(Problem("E-ARCH", str(why), hint)) from why
 
 
-def preview(x0: "torch.Tensor") -> bytes:
-    """The first picture of pixel-space samples (B, C, H, W) in -1 … 1, as a small PNG."""
-    pixels = (x0[:1].float() / 2 + 0.5).permute(0, 2, 3, 1).cpu().numpy()
-    return small_png(to_pictures(pixels)[0])
+class Previews:
+    """Small pictures of what a sampler sees, as often as somebody wants one; without anybody, next to no work."""
+
+    def __init__(self, ctx: Context, space: str) -> None:
+        self._ctx, self._space = ctx, space
+        self._glimpse: Glimpse | None = None
+
+    def after(self, x0: "torch.Tensor") -> bytes:
+        """The first picture of x0 (B, C, H, W) as a PNG, or that of an earlier step, or nothing."""
+        from diffusion.live import Glimpse, seen
+
+        if self._glimpse is None:
+            self._glimpse = Glimpse()
+        if not self._glimpse.pending and self._ctx.wants_preview():
+            picture = seen(x0, self._space)
+            if picture is not None:
+                self._glimpse.ask(picture)
+        found = self._glimpse.take()
+        return b"" if found is None else small_png(to_pictures(found[None].numpy() / 255)[0])
 
 
 def small_png(picture: "Picture") -> bytes:

@@ -10,7 +10,7 @@ from engine.context import Context
 from engine.errors import Place, Problem
 from engine.node import Input, Node, Seed
 from engine.text import size
-from nodes.compute import dtype_for, fitting, preview
+from nodes.compute import Previews, dtype_for, fitting
 from nodes.sockets import Guider, Latent, Model, Schedule
 from nodes.sockets import Noise as NoiseValue
 
@@ -158,10 +158,10 @@ class UNetDenoise(Node):
             if (high, wide) != (height, width):
                 what = f"a control picture of {wide} x {high}, resized to {width} x {height}"
                 ctx.warn("W-SIZE", what, "give ControlNetApply one of this size", input="guider")
-        pixels = first.guider.model.space == "pixel"
+        previews = Previews(ctx, model.space)
 
         def on_step(step: int, total: int, x0: "torch.Tensor") -> None:
-            picture = preview(x0) if pixels and ctx.wants_preview() else b""
+            picture = previews.after(x0)
             for one in ctxs:
                 one.progress(step, total, preview=picture)
 
