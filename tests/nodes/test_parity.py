@@ -255,7 +255,7 @@ def test_a_picture_that_the_vae_cannot_take(checkpoint, run_nodes, tmp_path):
 
 
 def test_the_recipe_says_what_the_folder_is(checkpoint):
-    from nodes.sources import recipes
+    from diffusion.folder import recipes
 
     model, _, vae = recipes(checkpoint("sd15"))
     assert (model.family, model.space, model.width, model.sampler) == ("sd", "sd", 64, "pndm")

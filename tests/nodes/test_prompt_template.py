@@ -18,7 +18,8 @@ from engine.sweep import Sweep
 from nodes import registry
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "prompts.md").read_text()
-ROWS = [re.split(r"(?<!\\)\|", line)[1:-1] for line in PAGE.splitlines() if re.match(r"\| `.*` \|$", line)]
+TEMPLATES = PAGE[PAGE.index("## Templates") :]
+ROWS = [re.split(r"(?<!\\)\|", line)[1:-1] for line in TEMPLATES.splitlines() if re.match(r"\| `.*` \|$", line)]
 EXAMPLES = [tuple(row[i].strip()[1:-1].replace(r"\|", "|") for i in (0, 2)) for row in ROWS]
 FILES = {"colour": ["ochre", "teal", "crimson"], "colour/warm": ["amber", "rust"]}
 
