@@ -217,9 +217,10 @@ class WeftApp(App[int], inherit_bindings=False):
         except (WeftError, OSError) as why:
             self.call_from_thread(self._not_opened, why)
             return
-        self.call_from_thread(self._opened, session)
+        self.call_from_thread(self.take, session)
 
-    def _opened(self, session: Session) -> None:
+    def take(self, session: Session) -> None:
+        """Work on this workflow from now on."""
         self._conflict_told = False
         self.desk.take(session)
         self.show_screen("main")

@@ -103,7 +103,7 @@ class Desk:
         self.board = Board()
         if session.path is not None:
             path = session.path
-            self._in_background(lambda: self.history().opened(path))
+            self.in_background(lambda: self.history().opened(path))
         self.edited()
 
     def edited(self) -> None:
@@ -197,7 +197,7 @@ class Desk:
             if workflow is not None:
                 self._signatures[order.id] = {n: signature(workflow, n, device) for n in workflow.nodes}
 
-        self._in_background(note)
+        self.in_background(note)
         self.client.send("run", run=order.id, **command)
 
     @property
@@ -240,12 +240,15 @@ class Desk:
         if self._closed:
             return
         changed: set[str] = set()
-        of_runs: dict[str, list[Message]] = {}
+        # First the log: the end of a run closes it.
+        for run in dict.fromkeys(event.get("run") for event in events):
+            if run is not None:
+                told = [event for event in events if event.get("run") == run]
+                self.in_background(lambda run=run, told=told: self.history().log(run, told))  # type: ignore[misc]
         for event in events:
             kind = event["event"]
             run = event.get("run")
             if run is not None:
-                of_runs.setdefault(str(run), []).append(event)
                 changed |= self._hear_run(str(run), event)
             elif kind == "plan":
                 if event.get("id") == self._plan_id:
@@ -264,8 +267,6 @@ class Desk:
                 if kind == "hello":
                     self._refresh_took()
                     self.replan()
-        for run, told in of_runs.items():
-            self._in_background(lambda run=run, told=told: self.history().log(run, told))  # type: ignore[misc]
         if changed:
             self._tell(frozenset(changed))
 
@@ -304,7 +305,7 @@ class Desk:
         for (_, node), cell in run.cells.items():
             if cell.state is State.DONE and cell.seconds >= SHORT and node in signatures:
                 times.setdefault(signatures[node], []).append(cell.seconds)
-        self._in_background(lambda: self.history().finish(run, times))
+        self.in_background(lambda: self.history().finish(run, times))
         self._refresh_took()
         self.queue.over(run.id)
         self._begin_next()
@@ -318,10 +319,10 @@ class Desk:
         def read() -> None:
             self.took = self.history().took()
 
-        self._in_background(read)
+        self.in_background(read)
 
-    def _in_background(self, work: Callable[[], object]) -> None:
-        """Do something that may block, after everything else that was asked for."""
+    def in_background(self, work: Callable[[], object]) -> None:
+        """Do something that may block in a thread, after everything else that was asked for."""
 
         def guarded() -> None:
             try:

@@ -107,9 +107,38 @@ COMPARE = (
     BACK,
 )
 
+HISTORY = (
+    _("past.load", "enter", "Load", "open the workflow of this run, with its values, as a copy", ("items",)),
+    _("past.find", "slash", "Filter", "runs that hold all these words"),
+    _("past.replay", "r", "Replay", "watch the run again from its events", ("items",)),
+    _("past.diff", "D", "Diff", "what differs between its workflow and the open one", ("file", "items")),
+    _("past.image", "p", "Picture", "its picture full screen", ("items",)),
+    _("past.star", "s", "Star", "keep it for good, or no longer", ("items",)),
+    _("past.delete", "delete", "Forget", "forget the run; its files stay", ("items",)),
+    BACK,
+)
+
+REPLAY = (
+    _("replay.pause", "space", "Pause", "stand still, or go on"),
+    _("replay.faster", "plus,equals_sign", "Faster", "twice as fast"),
+    _("replay.slower", "minus", "Slower", "half as fast"),
+    _("replay.again", "home", "Again", "from the start"),
+    BACK,
+)
+
+DIFF = (BACK,)
+
 NODES = (
     _("nodes.add", "enter", "Add", "add a node of this type, wired to what fits", ("file", "items")),
     _("nodes.find", "slash", "Find", "narrow the list"),
+    BACK,
+)
+
+MODELS = (
+    _("models.use", "enter", "Use", "what reads it; from what the workflow reads: to the node", ("file", "items")),
+    _("models.digest", "d", "Digest", "compute the SHA-256 of its files", ("items",)),
+    _("models.copy", "y", "Copy", "copy its path, or the command that fetches what is missing", ("items",)),
+    _("models.find", "slash", "Filter", "models that hold all these words"),
     BACK,
 )
 
@@ -139,7 +168,11 @@ TABLES: dict[str, tuple[Action, ...]] = {
     "start": (*START, *EVERYWHERE),
     "queue": (*QUEUE, *EVERYWHERE),
     "compare": (*COMPARE, *EVERYWHERE),
+    "history": (*HISTORY, *EVERYWHERE),
+    "replay": (*REPLAY, *EVERYWHERE),
+    "diff": (*DIFF, *EVERYWHERE),
     "nodes": (*NODES, *EVERYWHERE),
+    "models": (*MODELS, *EVERYWHERE),
     "log": (*LOG, *EVERYWHERE),
     "image": (*IMAGE, *EVERYWHERE),
     "settings": (*SETTINGS, *EVERYWHERE),

@@ -192,7 +192,7 @@ def test_every_screen_fits_the_terminal(tmp_path: Path, file: Path, size: tuple[
             await stage.press(*keys)
             lines = stage.text().splitlines()
             assert len(lines) == size[1], keys
-            assert "esc" in lines[-1] or "f5" in lines[-1], keys
+            assert lines[-1].endswith("keys"), keys
 
     play(work, tmp_path, file, size=size)
 

@@ -23,6 +23,8 @@ LABEL = 12
 """Columns of the labels of rows."""
 NARROWEST = 18
 """Columns of a cell at least, its border among them."""
+LOWEST = 9
+"""Rows of a cell at least where there are many."""
 
 
 _CHOSEN, _PLAIN = ("━", "┃", "┏┓┗┛"), ("─", "│", "╭╮╰╯")
@@ -75,7 +77,8 @@ class CompareGrid(ScrollView, inherit_bindings=False):
         rows, columns = self.shape
         room = self.size.width - (LABEL if self.sheet.row_label(0) else 0)
         wide = max(NARROWEST, room // columns)
-        high = max(6, min((wide - 2) // 2 + 2, max(self.size.height - 1, 6)))
+        # All rows in view, if that leaves pictures that can be told apart.
+        high = min((wide - 2) // 2 + 2, max(self.size.height - 1, 6), max((self.size.height - 1) // rows, LOWEST))
         if (wide, high) != self._cell:
             self._cell = wide, high
             self._drawn.clear()

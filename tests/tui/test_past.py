@@ -1,0 +1,147 @@
+"""The history on the screen: finding a run, opening its workflow again, watching it, comparing it."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from fake_engine import WORKFLOW, Stage, picture, play
+
+from tui.history import History
+from tui.screens.replay import PAUSE, _without_pauses
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(WORKFLOW, indent=2))
+    return path
+
+
+async def ran(stage: Stage, folder: Path, seed: int) -> None:
+    """A run with this seed, from F5 to its picture."""
+    stage.session.set_param("seed", seed)
+    stage.app.desk.edited()
+    await stage.press("f5")
+    stage.engine.begin(seeds=[{"seed": seed}])
+    stage.engine.node("started", "denoise")
+    preview = base64.b64encode(picture()).decode()
+    stage.engine.node("progress", "denoise", step=1, total=2, preview=preview)
+    stage.engine.node("finished", "denoise")
+    saved = folder / f"{seed}.png"
+    saved.write_bytes(picture(seed))
+    stage.engine.node("finished", "save", files=[{"path": str(saved), "digest": "d", "mime": "image/png"}])
+    stage.engine.end()
+    await stage.settle()
+
+
+async def opened(stage: Stage) -> None:
+    """The history, once it has been read."""
+    await stage.press("H")
+    await stage.until(lambda: stage.screen_name == "history" and any(stage.app.screen._ids))
+
+
+def test_runs_are_listed_shown_and_found(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await ran(stage, tmp_path, 11)
+        await ran(stage, tmp_path, 12)
+        await opened(stage)
+        assert len(stage.app.screen._ids) == 2
+        await stage.until(lambda: "▀" in stage.text())
+        assert "seed       12" in stage.text(), "the newest first"
+        assert "12.png" in stage.text()
+        await stage.press("s")
+        await stage.until(lambda: "★" in stage.text())
+        await stage.press("slash")
+        await stage.type("nothing like it")
+        await stage.press("enter")
+        await stage.until(lambda: "no such run" in stage.text())
+        await stage.press("slash", "ctrl+u", "enter")
+        await stage.until(lambda: len([i for i in stage.app.screen._ids if i]) == 2)
+        await stage.press("delete")
+        await stage.until(lambda: len([i for i in stage.app.screen._ids if i]) == 1)
+        assert (tmp_path / "12.png").exists()
+
+    play(work, tmp_path, file)
+
+
+def test_a_runs_workflow_is_opened_as_it_ran(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await ran(stage, tmp_path, 11)
+        await ran(stage, tmp_path, 12)
+        stage.session.save()
+        await opened(stage)
+        await stage.press("down")
+        await stage.press("D")
+        assert stage.screen_name == "diff"
+        assert "~ $seed.default: 11 → 12" in stage.text() or "$seed" in stage.text()
+        await stage.press("escape", "enter")
+        await stage.until(lambda: stage.screen_name == "main")
+        assert stage.session.data["params"]["seed"] == 11
+        assert stage.session.path is None, "a copy"
+        assert json.loads(file.read_text())["params"]["seed"] == 12
+
+    play(work, tmp_path, file)
+
+
+def test_a_run_is_watched_again_from_its_events(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await ran(stage, tmp_path, 11)
+        await opened(stage)
+        await stage.press("r")
+        await stage.until(lambda: "✓ denoise" in stage.text())
+        await stage.until(lambda: "▀" in stage.text())
+        await stage.until(lambda: "× 1   done" in stage.text())
+        await stage.press("plus")
+        assert stage.app.screen.speed == 2.0
+        await stage.press("space", "home")
+        assert "○ denoise" in stage.text() or "◌ denoise" in stage.text()
+        assert stage.app.desk.board.run.status == "done", "what is open is not touched"
+
+    play(work, tmp_path, file)
+
+
+def test_long_pauses_are_shortened() -> None:
+    events = [{"at": at} for at in (100.0, 100.5, 160.0, 160.1)]
+    assert [e["at"] for e in _without_pauses(events)] == pytest.approx([0.0, 0.5, 0.5 + PAUSE, 0.6 + PAUSE])
+    assert _without_pauses([]) == []
+
+
+def test_an_empty_history_says_so(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await stage.press("H")
+        await stage.until(lambda: "no run is remembered yet" in stage.text())
+        stage.app.show_screen("replay")
+        await stage.settle()
+        assert stage.screen_name == "replay"
+
+    play(work, tmp_path, file)
+
+
+def test_changes_since_the_file_was_saved_are_shown(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await stage.press("D")
+        assert "no difference" in stage.text()
+        await stage.press("escape")
+        stage.session.set_input("guide", "scale", 7.5)
+        stage.session.remove_node("save")
+        stage.app.desk.edited()
+        await stage.press("D")
+        assert "guide.scale: 6.0 → 7.5" in stage.text()
+        assert "- node save (SaveImage)" in stage.text()
+
+    play(work, tmp_path, file)
+
+
+def test_the_events_of_a_run_are_kept_for_replay(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await ran(stage, tmp_path, 11)
+
+    play(work, tmp_path, file)
+    history = History(tmp_path / "state")
+    (past,) = history.runs()
+    kinds = [event["event"] for event in history.events(past.id)]
+    assert kinds[:2] == ["plan", "run_started"]
+    assert kinds[-2:] == ["run_finished", "over"]
+    assert past.seconds == 1.0
+    assert json.loads(past.workflow)["params"]["seed"] == 11

@@ -1,0 +1,207 @@
+"""The history: runs that were, with their pictures; a run's workflow can be opened again, compared, or watched."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import work
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Static
+
+from engine.errors import WeftError
+from engine.registry import Registry
+from engine.text import seconds
+from tui import look
+from tui.history import Past
+from tui.queue import about
+from tui.screens.lists import ListScreen, Rows
+from tui.screens.modals import AskText
+from tui.session import Session
+from tui.widgets.picture import PictureView, opened
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+GLYPHS = {"done": ("✓", "done"), "cancelled": ("⊘", "cancelled"), "running": ("▶", "running")}
+
+
+class HistoryScreen(ListScreen):
+    """See the module."""
+
+    NAME = "history"
+    HEAD = "History"
+    SHOWS = frozenset({"past"})
+    DEFAULT_CSS = """
+    HistoryScreen Rows { width: 1fr; }
+    HistoryScreen Vertical { width: 45%; background: $surface; padding: 0 1; }
+    HistoryScreen #about { height: auto; max-height: 50%; }
+    HistoryScreen.-narrow Vertical { width: 34; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words = ""
+        self._past: list[Past] = []
+        self._shown = ""
+
+    def body(self) -> Iterable[Widget]:
+        """The runs, and what is known of the selected one."""
+        yield Horizontal(Rows(compact=True), Vertical(PictureView("thumb"), Static(id="about")))
+
+    def on_mount(self) -> None:
+        """Read the history."""
+        self._gather()
+
+    @work(thread=True, exclusive=True, group="past", exit_on_error=False)
+    def _gather(self) -> None:
+        found = self.desk.history().runs(self._words)
+        self.app.call_from_thread(self._take, found)
+
+    def _take(self, found: list[Past]) -> None:
+        self._past, self._shown = found, ""
+        self.desk_changed(frozenset({"past"}))
+
+    def entries(self) -> Sequence[tuple[str, Text]]:
+        """A run a row, newest first."""
+        app = self.app
+        dim = look.style(app, "dim")
+        rows: list[tuple[str, Text]] = []
+        if self._words:
+            rows.append(("", Text(f"with {look.safe(self._words)}", look.style(app, "accent"))))
+        for past in self._past:
+            glyph, role = GLYPHS.get(past.status, ("✗", "failed"))
+            when = time.strftime("%d %b %H:%M", time.localtime(past.began))
+            line = Text.assemble(
+                ("★" if past.starred else " ", look.style(app, "accent")), (f"{glyph} ", look.style(app, role)),
+                (f"{when}  ", dim), (f"{look.safe(past.name, 28):<28}  ", look.style(app, "text")),
+                (f"{seconds(past.seconds):>7}  ", dim), (look.safe(_special(past), 120), dim), no_wrap=True,
+            )  # fmt: skip
+            rows.append((past.id, line))
+        if not self._past:
+            rows.append(("", Text("no such run" if self._words else "no run is remembered yet", dim)))
+        return rows
+
+    @property
+    def past(self) -> Past | None:
+        """The selected run."""
+        return next((past for past in self._past if past.id == self.chosen), None)
+
+    def refresh_keys(self) -> None:
+        """With another row go another picture and description."""
+        super().refresh_keys()
+        past = self.past if self.is_mounted else None
+        if not self.query("#about") or (past is not None and past.id == self._shown):
+            return
+        self._shown = past.id if past is not None else ""
+        if past is None:
+            self.query_one("#about", Static).update("")
+            self.query_one("#thumb", PictureView).show(None)
+            return
+        app = self.app
+        text = Text()
+        pairs = [("status", past.status), ("problem", past.problem), ("workflow", past.file or past.name),
+                 ("device", past.device), ("took", seconds(past.seconds)), ("ran", f"{past.ran}, cached {past.cached}"),
+                 *((f"seed {k}" if k != "seed" else k, v) for k, v in (past.seeds[0] if past.seeds else {}).items()),
+                 *past.sets.items(), *(("file", output["path"]) for output in past.outputs[:6])]  # fmt: skip
+        for name, value in pairs:
+            if value != "":
+                text.append(f"{look.safe(name, 24):<10} ", look.style(app, "dim"))
+                text.append(look.safe(value, 200) + "\n", look.style(app, "text"))
+        self.query_one("#about", Static).update(text)
+        pictures = [str(o["path"]) for o in past.outputs if str(o["mime"]).startswith("image/")]
+        self._read(past.id, pictures[-1] if pictures else "")
+
+    @work(thread=True, exclusive=True, group="thumb", exit_on_error=False)
+    def _read(self, run: str, path: str) -> None:
+        picture = None
+        if path:
+            try:
+                with open(path, "rb") as file:
+                    picture = opened(file.read())
+            except OSError:
+                pass
+        self.app.call_from_thread(self._show, run, picture, "its picture is gone" if path else "it saved no picture")
+
+    def _show(self, run: str, picture: "Image | None", empty: str) -> None:
+        if run == self._shown:
+            self.query_one("#thumb", PictureView).show(picture, "" if picture is not None else empty)
+
+    def action_past_find(self) -> None:
+        """Ask for words."""
+
+        def take(words: str | None) -> None:
+            if words is not None:
+                self._words = words
+                self._gather()
+
+        self.app.push_screen(AskText("Filter", self._words, "words of name, file, prompt, values, status"), take)
+
+    def action_past_load(self) -> None:
+        """Open its workflow with the values and seeds of the run, as a copy without a file."""
+        past = self.past
+        if past is not None:
+            self._load(past)
+
+    def on_option_list_option_selected(self) -> None:
+        """The one that was clicked."""
+        self.action_past_load()
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def _load(self, past: Past) -> None:
+        try:
+            session = session_of(past, self.desk.registry())
+        except WeftError as why:
+            self.app.call_from_thread(self.weft.tell_error, why)
+            return
+        self.app.call_from_thread(self.weft.take, session)
+
+    def action_past_replay(self) -> None:
+        """Watch it again."""
+        if (past := self.past) is not None:
+            self.weft.show_screen("replay", past=past)
+
+    def action_past_diff(self) -> None:
+        """What differs from the open workflow."""
+        if (past := self.past) is not None:
+            self.weft.show_screen("diff", past=past)
+
+    def action_past_image(self) -> None:
+        """Its picture."""
+        past = self.past
+        pictures = [str(o["path"]) for o in past.outputs if str(o["mime"]).startswith("image/")] if past else []
+        if pictures:
+            self.weft.show_screen("image", path=pictures[-1])
+
+    def action_past_star(self) -> None:
+        """Keep it, or no longer."""
+        if (past := self.past) is not None:
+            self._change(lambda: self.desk.history().star(past.id, not past.starred))
+
+    def action_past_delete(self) -> None:
+        """Forget it."""
+        if (past := self.past) is not None:
+            self._change(lambda: self.desk.history().delete(past.id))
+
+    def _change(self, change: Callable[[], object]) -> None:
+        self.desk.in_background(change)
+        self.desk.in_background(lambda: self.app.call_from_thread(self._gather))
+
+
+def session_of(past: Past, registry: Registry) -> Session:
+    """A run's workflow with the values and seeds of the run, as a copy without a file."""
+    session = Session(registry, past.workflow, None, past.name)
+    session.folder_if_unsaved = Path(past.file).parent if past.file else None
+    seeds = past.seeds[0] if past.variants == 1 and past.seeds else {}
+    session.set_values(
+        {**seeds, **{n: v for n, v in past.sets.items() if not isinstance(v, list)}}, "values of the run"
+    )
+    return session
+
+
+def _special(past: Past) -> str:
+    single = {name: value for name, value in past.sets.items() if not isinstance(value, list)}
+    swept = {name: value for name, value in past.sets.items() if isinstance(value, list)}
+    return about(single, [swept] if swept else []) or past.problem
