@@ -210,6 +210,14 @@ class WeftApp(App[int], inherit_bindings=False):
         else:
             self._open(name)
 
+    def open_session(self, session: Session) -> None:
+        """Work on this workflow from now on, once what is not saved was dealt with."""
+        now = self.desk.session
+        if now is not None and now.modified:
+            self._leaving("Open another", lambda: self.take(session))
+        else:
+            self.take(session)
+
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
     def _open(self, name: str) -> None:
         try:

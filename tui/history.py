@@ -191,6 +191,14 @@ class History:
             return self._past(db, row) if row else None
         return None
 
+    def made(self, path: str) -> Past | None:
+        """The latest run that saved this file."""
+        with self._using() as db:
+            query = "SELECT run FROM outputs WHERE path=? ORDER BY rowid DESC LIMIT 1"
+            row = db.execute(query, (os.path.abspath(path),)).fetchone()
+            return self.run(row[0]) if row else None
+        return None
+
     def events(self, run: str) -> Iterator[dict[str, Any]]:
         """The events of a run, each with "at" in seconds since 1970; what cannot be read is passed over."""
         with contextlib.suppress(OSError), self._events_path(run).open(encoding="utf-8", errors="replace") as file:

@@ -151,6 +151,8 @@ LOG = (
 IMAGE = (
     _("image.next", "right,l,n", "Next", "the next picture"),
     _("image.previous", "left,h,N", "Previous", "the picture before"),
+    _("image.load", "enter", "Workflow", "open the workflow that made it, with its values, as a copy", ("items",)),
+    _("image.facts", "i", "Facts", "what it was made from, or the picture alone", ("image",)),
     _("image.viewer", "o", "Viewer", "the picture in the system's viewer", ("image",)),
     _("image.copy", "y", "Copy path", "copy the path of the file", ("image",)),
     BACK,

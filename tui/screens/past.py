@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -12,14 +11,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.errors import WeftError
-from engine.registry import Registry
 from engine.text import seconds
 from tui import look
 from tui.history import Past
+from tui.origin import session_of, sets_of
 from tui.queue import about
 from tui.screens.lists import ListScreen, Rows
 from tui.screens.modals import AskText
-from tui.session import Session
 from tui.widgets.picture import PictureView, opened
 
 if TYPE_CHECKING:
@@ -156,7 +154,7 @@ class HistoryScreen(ListScreen):
         except WeftError as why:
             self.app.call_from_thread(self.weft.tell_error, why)
             return
-        self.app.call_from_thread(self.weft.take, session)
+        self.app.call_from_thread(self.weft.open_session, session)
 
     def action_past_replay(self) -> None:
         """Watch it again."""
@@ -190,18 +188,6 @@ class HistoryScreen(ListScreen):
         self.desk.in_background(lambda: self.app.call_from_thread(self._gather))
 
 
-def session_of(past: Past, registry: Registry) -> Session:
-    """A run's workflow with the values and seeds of the run, as a copy without a file."""
-    session = Session(registry, past.workflow, None, past.name)
-    session.folder_if_unsaved = Path(past.file).parent if past.file else None
-    seeds = past.seeds[0] if past.variants == 1 and past.seeds else {}
-    session.set_values(
-        {**seeds, **{n: v for n, v in past.sets.items() if not isinstance(v, list)}}, "values of the run"
-    )
-    return session
-
-
 def _special(past: Past) -> str:
-    single = {name: value for name, value in past.sets.items() if not isinstance(value, list)}
-    swept = {name: value for name, value in past.sets.items() if isinstance(value, list)}
+    single, swept = sets_of(past)
     return about(single, [swept] if swept else []) or past.problem

@@ -13,8 +13,8 @@ from engine.text import seconds
 from tui import look
 from tui.board import Board, Run
 from tui.history import Past
+from tui.origin import session_of
 from tui.screens.base import WeftScreen
-from tui.screens.past import session_of
 from tui.session import Session
 from tui.widgets.graph import GraphView
 from tui.widgets.picture import PictureView, opened
