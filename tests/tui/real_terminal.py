@@ -83,7 +83,7 @@ class Terminal:
     def row(self, part: str) -> str:
         return next((line for line in self.text().splitlines() if part in line), "")
 
-    def until(self, wanted: str | Callable[[], object], seconds: float = 60.0) -> float:
+    def until(self, wanted: str | Callable[[], object], seconds: float = 40.0) -> float:
         """Wait until a text is shown, or something is true; returns how long that took."""
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
