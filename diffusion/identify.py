@@ -40,7 +40,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "denoiser": ("a denoiser without its VAE and text encoders", ""),
     "lora": ("a LoRA", "LoRALoad"),
     "controlnet": ("a ControlNet", "LoadControlNet"),
-    "vae": ("a VAE", ""),
+    "vae": ("a VAE", "LoadVAE"),
     "text encoder": ("a text encoder without a denoiser", ""),
     "embedding": ("a textual inversion", "TextualInversion"),
     "ip-adapter": ("an IP-Adapter", "IPAdapterApply"),

@@ -116,11 +116,7 @@ def component(recipe: Recipe, part: str, kind: Any, dtype: "torch.dtype") -> "nn
     from safetensors import safe_open
 
     with safe_open(recipe.source, "pt") as file:
-        every = list(file.keys())
-        names = [name for name in every if name.startswith(PREFIXES[part])]
-        if part == "vae" and not names:
-            names = every  # a VAE in a file of its own
-        tensors = {name: file.get_tensor(name) for name in names}
+        tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(PREFIXES[part])}  # noqa: SIM118
     how = {"config": recipe.config, "subfolder": part, "torch_dtype": dtype, "local_files_only": True}
     if part.startswith("text_encoder"):
         make: Any = create_diffusers_clip_model_from_ldm

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffusion import fit, single
+from diffusion import fit, single, vae_loading
 from diffusion.parts import variant_of
-from diffusion.recipes import Recipe
+from diffusion.recipes import Recipe, VAERecipe
 
 
 def component(recipe: Recipe, part: str, kind: Any, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -24,6 +24,8 @@ def component(recipe: Recipe, part: str, kind: Any, dtype: torch.dtype = torch.f
     # a run tells of its own progress
     import_module(kind.__module__.partition(".")[0] + ".utils.logging").disable_progress_bar()
     try:
+        if isinstance(recipe, VAERecipe) and source.is_file() and not recipe.config:
+            return vae_loading.load_file(recipe, dtype)  # by itself, and not in a model's file
         if source.is_file():
             return single.component(recipe, part, kind, dtype)
         return _of_folder(folder, recipe.variant, kind, dtype)

@@ -49,6 +49,7 @@ PACK = Pack(
         "nodes.inpaint": ("InpaintLatent",),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
         "nodes.load": ("LoadCheckpoint",),
+        "nodes.load_vae": ("LoadVAE",),
         "nodes.mask": (
             "BlurMask",
             "FeatherMask",
