@@ -111,7 +111,8 @@ HISTORY = (
     _("past.load", "enter", "Load", "open the workflow of this run, with its values, as a copy", ("items",)),
     _("past.find", "slash", "Filter", "runs that hold all these words"),
     _("past.replay", "r", "Replay", "watch the run again from its events", ("items",)),
-    _("past.diff", "D", "Diff", "what differs between its workflow and the open one", ("file", "items")),
+    _("past.diff", "D", "Diff", "what differs between the marked run, or the open workflow, and it", ("items",)),
+    _("past.mark", "m", "Mark", "mark a run; D on another then tells what differs between the two", ("items",)),
     _("past.image", "p", "Picture", "its picture full screen", ("items",)),
     _("past.star", "s", "Star", "keep it for good, or no longer", ("items",)),
     _("past.delete", "delete", "Forget", "forget the run; its files stay", ("items",)),
@@ -126,7 +127,11 @@ REPLAY = (
     BACK,
 )
 
-DIFF = (BACK,)
+DIFF = (
+    _("diff.take", "enter", "Take back", "the open workflow gets what the other has there", ("file", "items")),
+    _("diff.copy", "y", "Copy", "copy all differences"),
+    BACK,
+)
 
 NODES = (
     _("nodes.add", "enter", "Add", "add a node of this type, wired to what fits", ("file", "items")),

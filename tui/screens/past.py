@@ -42,6 +42,7 @@ class HistoryScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self._words = ""
+        self._marked = ""
         self._past: list[Past] = []
         self._shown = ""
 
@@ -73,7 +74,7 @@ class HistoryScreen(ListScreen):
             glyph, role = GLYPHS.get(past.status, ("✗", "failed"))
             when = time.strftime("%d %b %H:%M", time.localtime(past.began))
             line = Text.assemble(
-                ("★" if past.starred else " ", look.style(app, "accent")), (f"{glyph} ", look.style(app, role)),
+                (_marks(past, self._marked), look.style(app, "accent")), (f"{glyph} ", look.style(app, role)),
                 (f"{when}  ", dim), (f"{look.safe(past.name, 28):<28}  ", look.style(app, "text")),
                 (f"{seconds(past.seconds):>7}  ", dim), (look.safe(_special(past), 120), dim), no_wrap=True,
             )  # fmt: skip
@@ -162,9 +163,20 @@ class HistoryScreen(ListScreen):
             self.weft.show_screen("replay", past=past)
 
     def action_past_diff(self) -> None:
-        """What differs from the open workflow."""
+        """What differs between the marked run and it, or between it and the open workflow."""
         if (past := self.past) is not None:
-            self.weft.show_screen("diff", past=past)
+            marked = next((other for other in self._past if other.id == self._marked), None)
+            if marked is not None and marked is not past:
+                self.weft.show_screen("diff", past=marked, other=past)
+            elif self.desk.session is not None:
+                self.weft.show_screen("diff", past=past)
+            else:
+                self.weft.say("m marks a run to compare with; no workflow is open")
+
+    def action_past_mark(self) -> None:
+        """Mark it for a diff with another, or no longer."""
+        self._marked = "" if self._marked == self.chosen else self.chosen
+        self.fill()
 
     def action_past_image(self) -> None:
         """Its picture."""
@@ -186,6 +198,11 @@ class HistoryScreen(ListScreen):
     def _change(self, change: Callable[[], object]) -> None:
         self.desk.in_background(change)
         self.desk.in_background(lambda: self.app.call_from_thread(self._gather))
+
+
+def _marks(past: Past, marked: str) -> str:
+    """Two cells: whether it is kept for good, and whether it is the marked one."""
+    return ("★" if past.starred else " ") + ("◆" if past.id == marked else " ")
 
 
 def _special(past: Past) -> str:
