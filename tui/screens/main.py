@@ -3,11 +3,12 @@
 from tui.screens.comparing import Comparing
 from tui.screens.filing import Filing
 from tui.screens.finding import Finding
+from tui.screens.jumping import Jumping
 from tui.screens.running import Running
 from tui.widgets.params import ParamsPane
 
 
-class MainScreen(Running, Comparing, Finding, Filing):
+class MainScreen(Running, Comparing, Finding, Jumping, Filing):
     """See the module."""
 
     NAME = "main"

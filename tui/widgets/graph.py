@@ -6,7 +6,7 @@ from typing import Literal
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -194,6 +194,22 @@ class GraphView(ScrollView, inherit_bindings=False):
             rect = self._canvas.rects[node]
             return Region(rect.x, rect.y, rect.w, rect.h)
         return Region(0, self.order.index(node), 1, 1) if node in self.order else None
+
+    def spots(self) -> dict[str, Offset]:
+        """Where on the screen each node stands that is in view: at its glyph, its box or its line."""
+        inside = self.content_region
+        found = {}
+        for node in self.order:
+            at = Offset(5, self._line_of(node)) if self.drawing == "json" else self._corner(node)
+            at += inside.offset - self.scroll_offset
+            if inside.contains_point(at):
+                found[node] = at
+        return found
+
+    def _corner(self, node: str) -> Offset:
+        place = self._place(node)
+        columns = self._rails.columns if self.drawing == "rails" and self._rails is not None else 1
+        return place.offset + Offset(columns, 0) if place is not None else Offset(-1, -1)
 
     def _line_of(self, node: str) -> int:
         json = self._session.document.json if self._session is not None and self._session.document is not None else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -100,6 +100,13 @@ class ParamsPane(ScrollView, inherit_bindings=False):
         """Bring the selected row into view."""
         self.scroll_to_region(Region(0, self._at, 1, 1), animate=False, force=True)
         self.refresh()
+
+    def spots(self) -> dict[str, Offset]:
+        """Where on the screen each field begins that is in view, by its key."""
+        inside = self.content_region
+        corner = inside.offset - self.scroll_offset
+        places = {row.field.key: corner + Offset(0, y) for y, row in enumerate(self.rows) if row.field is not None}
+        return {key: at for key, at in places.items() if inside.contains_point(at)}
 
     def on_click(self, event: events.Click) -> None:
         """Select what is under the mouse."""
