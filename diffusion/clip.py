@@ -15,6 +15,9 @@ from diffusion.recipes import TextEncoderRecipe
 from diffusion.types import Weighting
 from diffusion.weights import component, tokenizer
 
+REMEDY = "say it in fewer words, or set weighting to a1111 or comfy, which read all of it"
+"""For a text that is longer than an encoder reads at once."""
+
 
 def weighted(
     z: torch.Tensor, chunks: Sequence[Chunk], weighting: Weighting, empty: torch.Tensor | None = None
@@ -92,7 +95,7 @@ class TextEncoders(nn.Module):
     def _cut(self, i: int, text: str, weighting: Weighting) -> Cut:
         if weighting == "none":
             # begin and end take two places
-            return find_cut(text, self._tokenize(i), self.tokenizers[i].model_max_length - 2)
+            return find_cut(text, self._tokenize(i), self.tokenizers[i].model_max_length - 2, REMEDY)
         found = self._chunks(i, text, weighting)
         return Cut(sum(chunk.used for chunk in found), 0, "", len(found))
 

@@ -74,12 +74,13 @@ class Chunk(NamedTuple):
 
 class Cut(NamedTuple):
     """How much of a prompt is read: its tokens, how many of them are cut, and the text from the first word that is not
-    whole ("" if nothing is cut). chunks: how many the tokens are read in."""
+    whole ("" if nothing is cut). chunks: how many the tokens are read in. remedy: what would have more of it read."""
 
     total: int
     cut: int = 0
     rest: str = ""
     chunks: int = 1
+    remedy: str = ""
 
 
 def parse(text: str, weighting: Weighting = "none") -> list[Span]:
@@ -266,8 +267,8 @@ def _fill_comfy(spans: Sequence[Span], tokenize: Tokenize, room: int) -> list[To
     return found
 
 
-def find_cut(text: str, tokenize: Tokenize, limit: int) -> Cut:
-    """What is lost of a text of which an encoder reads `limit` tokens, marks not counted."""
+def find_cut(text: str, tokenize: Tokenize, limit: int, remedy: str = "") -> Cut:
+    """What is lost of a text of which an encoder reads `limit` tokens, marks not counted. remedy: see `Cut`."""
     total = len(tokenize(text))
     if total <= limit:
         return Cut(total)
@@ -279,4 +280,4 @@ def find_cut(text: str, tokenize: Tokenize, limit: int) -> Cut:
             high = middle
         else:
             low = middle + 1
-    return Cut(total, total - limit, text[words[low].start() :] if words else text)
+    return Cut(total, total - limit, text[words[low].start() :] if words else text, remedy=remedy)

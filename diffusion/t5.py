@@ -39,8 +39,9 @@ class T5(nn.Module):
 
     def cut_off(self, text: str, length: int, weighting: Weighting = "none") -> Cut:
         """How much of a text is read as `length` tokens."""
+        remedy = f"say it in fewer words, or have T5 read more than {length} of them with max_tokens"
         # the end mark takes one place
-        return find_cut("".join(span.text for span in parse(text, weighting)), self._tokenize, length - 1)
+        return find_cut("".join(span.text for span in parse(text, weighting)), self._tokenize, length - 1, remedy)
 
     def _chunk(self, text: str, length: int, weighting: Weighting) -> Chunk:
         special = Special(None, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)

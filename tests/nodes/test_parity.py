@@ -284,4 +284,4 @@ def test_b53_tokens_that_are_cut_off_are_told_of(checkpoint, kind):
     cut, _, total = start.removeprefix("W-TOKENS wanted.text: ").split(" ")
     assert int(total) - int(cut) == 75
     assert rest.startswith('"word')
-    assert rest.endswith("; say it in fewer words, or set weighting")
+    assert rest.endswith("; say it in fewer words, or set weighting to a1111 or comfy, which read all of it")
