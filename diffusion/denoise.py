@@ -84,16 +84,22 @@ def denoise(
         latent,
         samples=torch.cat([job.latent.samples for job in jobs]).to(place),
         mask=None if latent.mask is None else torch.cat([_mask(job.latent) for job in jobs]).to(place),
+        kept=None if latent.kept is None else torch.cat([_kept(job.latent) for job in jobs]).to(place),
     )
     if model.inpaints:
         # its network sees what is to be kept; with nothing cut off it begins with noise alone
         whole = replace(whole, state="empty" if schedule.starts_whole else whole.state, mask=None)
-    whole = replace(whole, covered=None)
     walked = to_the_table(schedule, kind, model)
     done = sample(guidance, walked, kind, [job.noise for job in jobs], whole, on_step)
+    parts = torch.chunk(done.samples, len(jobs))
+    return [_left(job.latent, part, done, schedule) for job, part in zip(jobs, parts, strict=True)]
+
+
+def _left(latent: Latent, samples: torch.Tensor, done: Latent, schedule: Schedule) -> Latent:
+    """What a job leaves: clean, or with all that the model of the next part has to know of a mask."""
     if schedule.ends_clean:
-        done = replace(done, state="clean", level=None)
-    return [replace(done, samples=part) for part in torch.chunk(done.samples, len(jobs))]
+        return Latent(samples, latent.space)
+    return replace(latent, samples=samples, state="noisy", level=done.level, kept=latent.original)
 
 
 def own(sampler: Sampler, model: ModelRecipe) -> Sampler:
@@ -166,6 +172,12 @@ def _mask(latent: Latent) -> torch.Tensor:
     if latent.mask is None:
         raise ValueError("some of the latents have a mask and some have none: they cannot be one batch")
     return latent.mask.expand(latent.samples.shape[0], -1, -1, -1)
+
+
+def _kept(latent: Latent) -> torch.Tensor:
+    if latent.kept is None:
+        raise ValueError("of some of the latents something is kept, and of some nothing: they cannot be one batch")
+    return latent.kept
 
 
 def _check(jobs: Sequence[Job], schedule: Schedule) -> None:

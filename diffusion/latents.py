@@ -41,8 +41,12 @@ def together(latents: Sequence[Latent]) -> Latent:
     covered = None
     if all(latent.covered is not None for latent in latents):
         covered = torch.cat([_each(latent.covered, latent).to(first.samples) for latent in latents])
+    kept = None
+    if first.state == "noisy" and mask is not None:
+        # of one without a mask nothing is kept
+        kept = torch.cat([(latent.samples if latent.kept is None else latent.kept).to(mask) for latent in latents])
     samples = torch.cat([latent.samples.to(first.samples) for latent in latents])
-    return replace(first, samples=samples, mask=mask, covered=covered)
+    return replace(first, samples=samples, mask=mask, covered=covered, kept=kept)
 
 
 def some(latent: Latent, index: int, count: int) -> Latent:
@@ -51,8 +55,9 @@ def some(latent: Latent, index: int, count: int) -> Latent:
     if index + count > batch:
         raise ValueError(f"the batch has {batch} latents, not {index + count}; make index or count smaller")
     part = slice(index, index + count)
-    mask, covered = (one if one is None or len(one) == 1 else one[part] for one in (latent.mask, latent.covered))
-    return replace(latent, samples=latent.samples[part], mask=mask, covered=covered)
+    beside = (latent.mask, latent.covered, latent.kept)
+    mask, covered, kept = (one if one is None or len(one) == 1 else one[part] for one in beside)
+    return replace(latent, samples=latent.samples[part], mask=mask, covered=covered, kept=kept)
 
 
 def mixed(first: Latent, second: Latent, share: float) -> Latent:

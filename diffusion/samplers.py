@@ -163,23 +163,24 @@ def sample(
     latent: Latent,
     on_step: OnStep | None = None,
 ) -> Latent:
-    """Walk a latent down a schedule. The result is clean, or noisy at the last level where the end was cut off.
+    """Walk a latent down a schedule. The result is clean, or noisy at the last level where the end was cut off; then it
+    takes its mask along, and what is kept outside of it.
 
     noise: one source, or one for each of several equal parts of the batch.
     Raises ValueError for a sampler that does not fit, an empty latent and a schedule without its start, a noisy latent
-    at another level than the schedule's first, and a mask on a latent that is not clean.
+    at another level than the schedule's first, and a mask on a latent of which nothing is known that could be kept.
     """
     kind, eta = kind_of(sampler, schedule)
     samples, levels, first = latent.samples, schedule.levels, schedule.levels[0]
     streams = Streams(noise, samples.shape, samples.device)
     _check(latent, schedule)
+    original, drawn = latent.original, streams.initial()
     if latent.state == "noisy":
         # what the earlier part of a cut schedule drew is passed over, so that the parts together are the whole
-        drawn, x = None, samples
-        for _ in range(schedule.first * kind.draws + 1 if eta > 0 else 0):
+        x = samples
+        for _ in range(schedule.first * kind.draws if eta > 0 else 0):
             streams.draw()
     else:
-        drawn = streams.initial()
         spacing = schedule.config.even if schedule.spacing in SPREAD else schedule.spacing
         deviation = 1.0 if kind.unit or spacing == "leading" else first.sigma
         # a part that is painted anew on the whole schedule has nothing to do with what was there
@@ -188,10 +189,10 @@ def sample(
     last = schedule.total - schedule.first - 1
 
     def keep(i: int, x: torch.Tensor) -> torch.Tensor:
-        if latent.mask is None or drawn is None:
+        if latent.mask is None or original is None:
             return x
         # outside the mask the picture stays what it was, at the noise of the level just reached
-        kept = samples if i == last else noised(samples, drawn, levels[i + 1].alpha, levels[i + 1].sigma)
+        kept = original if i == last else noised(original, drawn, levels[i + 1].alpha, levels[i + 1].sigma)
         return latent.mask * x + (1 - latent.mask) * kept
 
     def after(i: int, x: torch.Tensor, x0: torch.Tensor) -> torch.Tensor:
@@ -202,14 +203,14 @@ def sample(
 
     x = WALKS[sampler.kind](Run(denoise, schedule, streams, eta, keep, after), x)
     if schedule.ends_clean:
-        return replace(latent, samples=x, state="clean", level=None, mask=None)
-    return replace(latent, samples=x, state="noisy", level=levels[-1], mask=None)
+        return replace(latent, samples=x, state="clean", level=None, mask=None, kept=None)
+    return replace(latent, samples=x, state="noisy", level=levels[-1], kept=original)
 
 
 def _check(latent: Latent, schedule: Schedule) -> None:
     if latent.state == "empty" and not schedule.starts_whole:
         raise ValueError("an empty latent is pure noise and needs the start of the schedule, which was cut off")
-    if latent.mask is not None and latent.state != "clean":
+    if latent.mask is not None and latent.original is None:
         raise ValueError(f"a mask keeps part of a clean latent; this one is {latent.state}")
     if latent.state == "noisy":
         here, first = latent.level, schedule.levels[0]

@@ -138,6 +138,7 @@ class Latent:
     level: the noise level that a noisy one stands at.
     mask: (B or 1, 1, H, W) in 0 … 1, 1 where it is to be painted anew; None for everywhere.
     covered: (B or 1, C, H, W), the same picture with the part of the mask covered, for networks that look at it.
+    kept: (B, C, H, W), of a noisy one with a mask: what the picture was before, clean, of which the rest is kept.
     """
 
     samples: torch.Tensor
@@ -146,6 +147,12 @@ class Latent:
     level: Level | None = None
     mask: torch.Tensor | None = None
     covered: torch.Tensor | None = None
+    kept: torch.Tensor | None = None
+
+    @property
+    def original(self) -> torch.Tensor | None:
+        """What is kept outside the mask, clean; None where nothing is."""
+        return None if self.mask is None else self.samples if self.state == "clean" else self.kept
 
 
 @dataclass(frozen=True, slots=True)

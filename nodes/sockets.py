@@ -54,23 +54,27 @@ def to_torch(array: Array) -> "torch.Tensor":
     return torch.from_numpy(to_numpy(array).copy())
 
 
+_BESIDE = ("mask", "covered", "kept")
+"""What a latent may have beside its samples."""
+
+
 def _pack_latent(latent: types.Latent) -> Packed:
     level = latent.level
     meta: dict[str, Any] = {"space": latent.space, "state": latent.state}
     meta["level"] = [level.t, level.alpha, level.sigma] if level else None
     arrays = {"samples": from_torch(latent.samples)}
-    if latent.mask is not None:
-        arrays["mask"] = from_torch(latent.mask)
-    if latent.covered is not None:
-        arrays["covered"] = from_torch(latent.covered)
+    for name in _BESIDE:
+        tensor = getattr(latent, name)
+        if tensor is not None:
+            arrays[name] = from_torch(tensor)
     return Packed(meta, arrays)
 
 
 def _unpack_latent(packed: Packed) -> types.Latent:
     meta: Any = packed.meta
-    mask, covered = (to_torch(packed.arrays[n]) if n in packed.arrays else None for n in ("mask", "covered"))
     level = types.Level(*meta["level"]) if meta["level"] else None
-    return types.Latent(to_torch(packed.arrays["samples"]), meta["space"], meta["state"], level, mask, covered)
+    beside = {name: to_torch(packed.arrays[name]) for name in _BESIDE if name in packed.arrays}
+    return types.Latent(to_torch(packed.arrays["samples"]), meta["space"], meta["state"], level, **beside)
 
 
 def _pack_conditioning(value: types.Conditioning) -> Packed:

@@ -122,6 +122,49 @@ def test_what_is_outside_the_mask_stays(ours, run_nodes, graph):
     assert (values["denoise"].samples - values["coded"].samples)[~kept].abs().mean() > 0.1
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "euler_ancestral"])
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-inpaint"])
+def test_p1_inpainting_in_two_parts_is_inpainting_in_one(graph, run_nodes, kind, sampler):
+    two = {
+        "early": {"type": "CutSchedule", "schedule": "@schedule", "end": 0.5},
+        "late": {"type": "CutSchedule", "schedule": "@schedule", "start": 0.5},
+        "denoise__schedule": "@early",
+        "after": {
+            "type": "UNetDenoise", "guider": "@guide", "schedule": "@late", "sampler": "@sampler", "noise": "@noise",
+            "latent": "@denoise",
+        },
+    }  # fmt: skip
+    parts = run_nodes(graph(kind, sampler=sampler, **two), "denoise", "after")
+    assert (parts["denoise"].state, parts["after"].state) == ("noisy", "clean")
+    whole = run_nodes(graph(kind, sampler=sampler, late__start=0.0), "denoise")["denoise"]
+    assert torch.allclose(parts["after"].samples, whole.samples, atol=1e-5)
+    assert parts["after"].mask is None
+    assert parts["after"].kept is None
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-inpaint"])
+def test_a_refiner_paints_on_in_the_same_place(graph, run_nodes, checkpoint, kind):
+    nodes = graph(
+        kind,
+        sampler="euler",
+        refiner={"type": "LoadCheckpoint", "source": str(checkpoint("sdxl-refiner"))},
+        better={"type": "TextEncode", "text_encoder": "@refiner.text_encoder", "text": "a fox"},
+        guide_2={"type": "CFG", "model": "@refiner.model", "positive": "@better", "scale": 7.5},
+        early={"type": "CutSchedule", "schedule": "@schedule", "end": 0.67, "by": "timesteps"},
+        late={"type": "CutSchedule", "schedule": "@schedule", "start": 0.67, "by": "timesteps"},
+        denoise__schedule="@early",
+        refine={"type": "UNetDenoise", "guider": "@guide_2", "schedule": "@late", "sampler": "@sampler",
+                "noise": "@noise", "latent": "@denoise"},
+        coded={"type": "VAEEncode", "vae": "@base.vae", "image": "@open.image"},
+    )  # fmt: skip
+    values = run_nodes(nodes, "denoise", "refine", "coded")
+    kept = torch.from_numpy(HOLE[::8, ::8] < 128).expand_as(values["coded"].samples)
+    before, after, coded = (values[name].samples for name in ("denoise", "refine", "coded"))
+    assert torch.equal(after[kept], coded[kept])
+    assert (before - coded)[kept].abs().mean() > 0.1
+    assert (after - coded)[~kept].abs().mean() > 0.1
+
+
 def test_a_soft_mask_mixes(run_nodes, graph):
     values = run_nodes(graph("sd15", 0.5, "euler", blank__edge="soft"), "blank", "denoise")
     mask = values["blank"].mask
@@ -162,4 +205,8 @@ def test_latents_with_a_mask_are_put_together_taken_apart_and_scaled(run_nodes, 
     both = together([latent, latent])
     assert both.covered.shape == both.samples.shape == (2, 4, 6, 8)
     assert torch.equal(some(both, 1, 1).covered, latent.covered)
+    left = run_nodes(graph("sd15", early={"type": "CutSchedule", "schedule": "@schedule", "end": 0.5},
+                           denoise__schedule="@early"), "denoise")["denoise"]  # fmt: skip
+    assert torch.equal(left.kept, run_nodes(graph("sd15"), "blank")["blank"].samples)
+    assert torch.equal(some(together([left, left]), 1, 1).kept, left.kept)
     assert scaled(latent, 16, 12, "bilinear").covered.shape == (1, 4, 12, 16)
