@@ -123,7 +123,10 @@ REPLAY = (
     _("replay.pause", "space", "Pause", "stand still, or go on"),
     _("replay.faster", "plus,equals_sign", "Faster", "twice as fast"),
     _("replay.slower", "minus", "Slower", "half as fast"),
+    _("replay.back", "left,h", "Back", "a tenth back"),
+    _("replay.forward", "right,l", "On", "a tenth on"),
     _("replay.again", "home", "Again", "from the start"),
+    _("replay.end", "end", "", "to the end"),
     BACK,
 )
 

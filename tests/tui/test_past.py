@@ -8,7 +8,7 @@ import pytest
 from fake_engine import WORKFLOW, Stage, picture, play
 
 from tui.history import History
-from tui.screens.replay import PAUSE, _without_pauses
+from tui.player import FASTEST, PAUSE, SLOWEST, Player, without_pauses
 
 
 @pytest.fixture
@@ -93,18 +93,52 @@ def test_a_run_is_watched_again_from_its_events(tmp_path: Path, file: Path) -> N
         await stage.until(lambda: "▀" in stage.text())
         await stage.until(lambda: "× 1   done" in stage.text())
         await stage.press("plus")
-        assert stage.app.screen.speed == 2.0
+        assert stage.app.screen.player.speed == 2.0
         await stage.press("space", "home")
+        assert "paused" in stage.text()
         assert "○ denoise" in stage.text() or "◌ denoise" in stage.text()
+        await stage.press("end")
+        assert "✓ denoise" in stage.text()
         assert stage.app.desk.board.run.status == "done", "what is open is not touched"
 
     play(work, tmp_path, file)
 
 
+def test_the_clock_of_a_replay_stands_runs_and_is_set() -> None:
+    events = [{"event": "run_started", "at": 10.0, "variants": 1, "total": 1, "cached": 0}]
+    node = {"run": "r", "variant": 0, "node": "d", "type": "D", "key": "k"}
+    events.append({"event": "node_started", "at": 10.5, **node})
+    events += [{"event": "node_progress", "at": 10.5 + n / 10, "step": n, "total": 10, **node} for n in range(1, 11)]
+    events.append({"event": "run_finished", "at": 12.0, "status": "done", "seconds": 2.0})
+    player = Player("r", events)
+    assert player.whole == pytest.approx(2.0)
+    assert player.turn(0.1)
+    assert (player.run.status, player.run.cells) == ("running", {})
+    assert not player.turn(0.1)
+    player.seek(1.01)
+    assert player.run.cells[(0, "d")].step == 5
+    player.seek(0.75)
+    assert player.run.cells[(0, "d")].step == 2, "the other way"
+    player.paused = True
+    assert not player.turn(9.0)
+    player.paused = False
+    player.faster(4.0)
+    assert player.turn(0.1)
+    assert player.clock == pytest.approx(1.15)
+    player.seek(99.0)
+    assert player.over
+    assert (player.run.status, player.clock) == ("done", player.whole)
+    player.faster(1000.0)
+    assert player.speed == FASTEST
+    player.faster(1e-9)
+    assert player.speed == SLOWEST
+    assert Player("r", []).over
+
+
 def test_long_pauses_are_shortened() -> None:
     events = [{"at": at} for at in (100.0, 100.5, 160.0, 160.1)]
-    assert [e["at"] for e in _without_pauses(events)] == pytest.approx([0.0, 0.5, 0.5 + PAUSE, 0.6 + PAUSE])
-    assert _without_pauses([]) == []
+    assert [e["at"] for e in without_pauses(events)] == pytest.approx([0.0, 0.5, 0.5 + PAUSE, 0.6 + PAUSE])
+    assert without_pauses([]) == []
 
 
 def test_an_empty_history_says_so(tmp_path: Path, file: Path) -> None:

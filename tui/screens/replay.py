@@ -1,7 +1,6 @@
 """A run of the past, seen again from its events: the graph with its states, and the pictures as they came."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from rich.text import Text
 from textual import work
@@ -9,11 +8,13 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
+from engine.errors import WeftError
 from engine.text import seconds
 from tui import look
-from tui.board import Board, Run
+from tui.board import Board
 from tui.history import Past
 from tui.origin import session_of
+from tui.player import Player
 from tui.screens.base import WeftScreen
 from tui.session import Session
 from tui.widgets.graph import GraphView
@@ -21,9 +22,9 @@ from tui.widgets.picture import PictureView, opened
 
 EVERY = 0.05
 """Seconds between two turns of the clock."""
-PAUSE = 1.0
-"""Seconds that a pause in the events lasts at most: waiting for a model to load is no pleasure twice."""
-FASTEST, SLOWEST = 64.0, 0.125
+BAR = 24
+LEAP = 0.1
+"""Of the whole, that a key goes on or back."""
 
 
 class ReplayScreen(WeftScreen):
@@ -41,17 +42,14 @@ class ReplayScreen(WeftScreen):
     def __init__(self, past: Past | None = None) -> None:
         super().__init__()
         self._past = past
-        self._events: list[dict[str, Any]] = []
-        self._next = 0
-        self._clock = 0.0
-        self.speed = 1.0
-        self.paused = False
+        self.player = Player("", [])
         self.board = Board()
         self._session: Session | None = None
+        self._shown: object = None
 
     def body(self) -> Iterable[Widget]:
         """The graph, the picture, and how far it is."""
-        yield Horizontal(GraphView("graph"), PictureView("picture"))
+        yield Horizontal(GraphView("graph"), PictureView("picture", "reading…"))
         yield Static(id="about")
 
     def on_mount(self) -> None:
@@ -63,64 +61,95 @@ class ReplayScreen(WeftScreen):
     def _read(self) -> None:
         past = self._past or next(iter(self.desk.history().runs(limit=1)), None)
         if past is None:
+            self.app.call_from_thread(self.query_one("#picture", PictureView).show, None, "no run is remembered yet")
             return
-        session = session_of(past, self.desk.registry())
-        events = _without_pauses(list(self.desk.history().events(past.id)))
-        self.app.call_from_thread(self._begin, past, session, events)
+        try:
+            session = session_of(past, self.desk.registry())
+        except WeftError as why:
+            self.app.call_from_thread(self.weft.tell_error, why)
+            return
+        player = Player(past.id, list(self.desk.history().events(past.id)))
+        self.app.call_from_thread(self._begin, session, player)
 
-    def _begin(self, past: Past, session: Session, events: list[dict[str, Any]]) -> None:
-        self._past, self._session, self._events = past, session, events
+    def _begin(self, session: Session, player: Player) -> None:
+        self._session, self.player = session, player
         types = {name: str(raw.get("type", "?")) for name, raw in session.nodes.items() if isinstance(raw, dict)}
         self.board.shape(types, session.problems, ())
-        self.action_replay_again()
+        self.board.run = player.run
+        self.query_one("#graph", GraphView).show(session, self.board)
+        self.query_one("#picture", PictureView).show(None, "its events are gone" if player.over else "")
+        self._draw()
+
+    def _turn(self) -> None:
+        was = self.player.clock
+        if self.player.turn(EVERY) or self.player.clock != was:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Show what has happened."""
+        player = self.player
+        run = self.board.run = player.run
+        if self._session is None:
+            return
+        self.query_one("#graph", GraphView).states_changed()
+        pictures = [str(o["path"]) for o in run.outputs if str(o.get("mime", "")).startswith("image/")]
+        latest = pictures[-1] if pictures and not run.running() else run.preview
+        if latest is not self._shown and latest != self._shown:
+            self._shown = latest
+            if isinstance(latest, str):
+                self._open(latest)
+            else:
+                self.query_one("#picture", PictureView).show(opened(latest.data) if latest is not None else None)
+        told = "paused" if player.paused else f"× {player.speed:g}"
+        full, empty = look.bar(player.clock / player.whole if player.whole else 1.0, BAR)
+        text = Text.assemble(
+            (full, look.style(self.app, "running")), (empty, look.style(self.app, "faint")),
+            (f"  {seconds(player.clock)} of {seconds(player.whole)}   {told}   {look.safe(run.status)}",
+             look.style(self.app, "text")), no_wrap=True,
+        )  # fmt: skip
+        self.query_one("#about", Static).update(text)
+
+    @work(thread=True, exclusive=True, group="saved", exit_on_error=False)
+    def _open(self, path: str) -> None:
+        try:
+            with open(path, "rb") as file:
+                picture = opened(file.read())
+        except OSError:
+            return
+        if picture is not None and self._shown == path:
+            self.app.call_from_thread(self.query_one("#picture", PictureView).show, picture)
+
+    def _go_to(self, clock: float) -> None:
+        self.player.seek(clock)
+        self._draw()
 
     def action_replay_again(self) -> None:
         """From the start."""
-        if self._past is None:
-            return
-        self._next, self._clock = 0, 0.0
-        self.board.run = Run(self._past.id)
-        empty = "" if self._events else "its events are gone"
-        self.query_one("#picture", PictureView).show(None, empty)
-        if self._session is not None:
-            self.query_one("#graph", GraphView).show(self._session, self.board)
+        self._go_to(0.0)
 
-    def _turn(self) -> None:
-        run = self.board.run
-        if run is None or self.paused or self._next >= len(self._events):
-            return
-        self._clock += EVERY * self.speed
-        before = run.preview
-        while self._next < len(self._events) and self._events[self._next]["at"] <= self._clock:
-            run.apply(self._events[self._next], self._events[self._next]["at"])
-            self._next += 1
-        self.query_one("#graph", GraphView).states_changed()
-        if run.preview is not None and run.preview is not before:
-            self.query_one("#picture", PictureView).show(opened(run.preview.data))
-        whole = self._events[-1]["at"]
-        told = "paused" if self.paused else f"× {self.speed:g}"
-        line = f"{seconds(min(self._clock, whole))} of {seconds(whole)}   {told}   {run.status}"
-        self.query_one("#about", Static).update(Text(line, look.style(self.app, "text")))
+    def action_replay_end(self) -> None:
+        """To the end."""
+        self._go_to(self.player.whole)
+
+    def action_replay_forward(self) -> None:
+        """A tenth on."""
+        self._go_to(self.player.clock + LEAP * self.player.whole)
+
+    def action_replay_back(self) -> None:
+        """A tenth back."""
+        self._go_to(self.player.clock - LEAP * self.player.whole)
 
     def action_replay_pause(self) -> None:
         """Stand still, or go on."""
-        self.paused = not self.paused
+        self.player.paused = not self.player.paused
+        self._draw()
 
     def action_replay_faster(self) -> None:
         """Twice as fast."""
-        self.speed = min(self.speed * 2, FASTEST)
+        self.player.faster(2.0)
+        self._draw()
 
     def action_replay_slower(self) -> None:
         """Half as fast."""
-        self.speed = max(self.speed / 2, SLOWEST)
-
-
-def _without_pauses(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events with "at" counted from the first, and long pauses shortened."""
-    found: list[dict[str, Any]] = []
-    clock, last = 0.0, events[0]["at"] if events else 0.0
-    for event in events:
-        clock += max(0.0, min(event["at"] - last, PAUSE))
-        last = event["at"]
-        found.append({**event, "at": clock})
-    return found
+        self.player.faster(0.5)
+        self._draw()
