@@ -1,18 +1,15 @@
 """weft cache: what is kept, how much of it, why a node would run, and whether all of it is whole."""
 
 import argparse
-import re
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, plural, print_json, say, table, wrong_usage
+from commands.common import known_nodes, parse_size, plural, print_json, say, table, wrong_usage
 from engine.cache import Cache, default_root
 from engine.errors import Problem, error
 from engine.text import did_you_mean, quoted, seconds, size, visible
 
 if TYPE_CHECKING:
     from engine.registry import Registry
-
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?\Z", re.IGNORECASE)
 
 
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
@@ -65,14 +62,6 @@ def _collect(cache: Cache, args: argparse.Namespace) -> int:
     return 0
 
 
-def parse_size(text: str) -> int:
-    """A number of bytes from 10G, 500M, 1.5GiB or 4096; units are powers of 1024. Raises E-CLI."""
-    match = _SIZE.match(text.strip())
-    if match is None:
-        raise error(Problem("E-CLI", f"{quoted(text)} is not a size", "write 10G, 500M or 0"))
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
-
-
 def _verify(cache: Cache, args: argparse.Namespace) -> int:
     """Read every result against its digest. What is damaged is set aside, and made again when it is next needed."""
     assert cache.index is not None
@@ -102,6 +91,7 @@ def _why(cache: Cache, args: argparse.Namespace, registry: "Registry | None") ->
     if not args.file or not args.node:
         raise error(Problem("E-CLI", "weft cache why needs FILE and NODE", "try: weft cache why fox.json denoise"))
     vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, batch=8)
+    vars(args).update(vram=None, offload="none", attention="auto")
     job = prepare(args, known_nodes(registry))
     nodes = job.graphs[0].nodes
     if args.node not in nodes:

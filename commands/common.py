@@ -1,6 +1,7 @@
 """What the verbs share: finding a workflow, showing problems, and telling what a stream can show."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -100,6 +101,14 @@ def print_json(value: Any) -> None:
     import json
 
     print(json.dumps(value), flush=True)
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes from 10G, 500M, 1.5GiB or 4096; units are powers of 1024. Raises E-CLI."""
+    match = re.match(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?\Z", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise error(Problem("E-CLI", f"{quoted(text)} is not a size", "write 10G, 500M or 0"))
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def wrong_usage(verb: str, what: str) -> WeftError:

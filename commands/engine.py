@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.common import known_nodes, read, version, wrong_usage
+from commands.common import known_nodes, parse_size, read, version, wrong_usage
 from commands.inputs import Job, graphs_of
 from engine.api import numerics
 from engine.cache import Cache, default_root
@@ -86,26 +86,31 @@ class Workshop:
 
         "file": a workflow file or the name of a shipped one; or "text" (what a file would hold) or "document" (the
         same as an object), with "path" or "folder" to say where it would lie. "set", "sweep", "zip": values by name.
-        "targets", "allow", "out", "device", "dtype", "keep_going", "cache", "batch", "previews": as the options of
-        weft run. Raises every problem of it.
+        "targets", "allow", "out", "device", "dtype", "keep_going", "cache", "batch", "previews", "vram", "offload",
+        "attention": as the options of weft run. Raises every problem of it.
         """
-        from nodes.device import resolve
+        from nodes.device import check_choices, resolve
 
         get = command.get
         workflow = compile(_document(command), self._registry, get("targets") or ())
         products, zips = get("sweep") or {}, get("zip") or {}
         device, dtype = resolve(get("device") or "auto", get("dtype") or "auto")
+        offload, attention = get("offload") or "none", get("attention") or "auto"
+        check_choices(device, offload, attention)
         sweep = Sweep(products, zips)
         settings = Settings(
             device=device,
             dtype=dtype,
-            numerics=numerics(device, dtype),
+            numerics=numerics(device, dtype, attention),
             out=Path(get("out") or "out"),
             folder=workflow.document.folder,
             allowed=tuple(Path(folder) for folder in get("allow") or ()),
             keep_going=bool(get("keep_going")),
             use_cache=get("cache") is not False,
             batch=get("batch") or 8,
+            vram=parse_size(str(get("vram"))) if get("vram") else 0,
+            offload=offload,
+            attention=attention,
             previews_per_second=PREVIEWS if get("previews") is None else float(command["previews"]),
         )
         variants = list(sweep)

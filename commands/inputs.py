@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.common import opened
+from commands.common import opened, parse_size
 from engine.bind import bind
 from engine.context import Settings
 from engine.errors import Problem, WeftError, error
@@ -41,7 +41,7 @@ class Job:
 def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
     """The job that the arguments of run and plan describe. Raises all that is wrong with them."""
     from engine.api import numerics
-    from nodes.device import resolve
+    from nodes.device import check_choices, resolve
 
     workflow = opened(args.file, registry, args.target)
     reader = _Reader(workflow)
@@ -55,17 +55,21 @@ def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
     if reader.problems:
         raise error(reader.problems)
     device, dtype = resolve(args.device, args.dtype)
+    check_choices(device, args.offload, args.attention)
     sweep = Sweep(products, zips)
     settings = Settings(
         device=device,
         dtype=dtype,
-        numerics=numerics(device, dtype),
+        numerics=numerics(device, dtype, args.attention),
         out=Path(getattr(args, "out", "out")),
         folder=workflow.document.folder,
         allowed=tuple(Path(folder) for folder in args.allow),
         keep_going=getattr(args, "keep_going", False),
         use_cache=not args.no_cache,
         batch=args.batch,
+        vram=parse_size(args.vram) if args.vram else 0,
+        offload=args.offload,
+        attention=args.attention,
         open_paths=frozenset(reader.open_paths),
     )
     variants = list(sweep)

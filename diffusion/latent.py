@@ -1,5 +1,7 @@
 """The KL autoencoder of latent diffusion (Rombach et al. 2022): pictures to latents and back."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,28 @@ from torch import nn
 from diffusion.pixel import in_channels
 from diffusion.recipes import VAERecipe
 from diffusion.types import Image, Latent
+
+
+@contextlib.contextmanager
+def tiled(vae: Any, side: int) -> Iterator[None]:
+    """Code and decode in tiles of that many pixels a side inside, a quarter of each laid over its neighbours and mixed
+    with them. So the memory needed does not grow with the picture; the result is near to that of the whole, not equal.
+
+    side: a multiple of 32; 0 for the whole at once. A model of pixels has nothing to tile.
+    """
+    if not side or not hasattr(vae, "use_tiling"):
+        yield
+        return
+    names = ("use_tiling", "tile_sample_min_size", "tile_latent_min_size")
+    before = {name: getattr(vae, name) for name in names}
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    try:
+        for name, value in zip(names, (True, side, side // factor), strict=True):
+            setattr(vae, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(vae, name, value)
 
 
 def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

@@ -3,32 +3,54 @@
 What determines a module's weights is its key: their source, digest, variant and dtype, and the device. What a recipe
 says beside that, how the output is meant, which sizes fit, the strength of a LoRA, does not. A patched module shares
 the weights of the plain one, which stays beside it, and bytes that several share are counted once.
+
+What has to leave a GPU waits in the CPU's memory as long as there is room, and is dropped after that.
 """
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 import torch
 from torch import nn
 
 from diffusion import ip_adapter, patches
 from diffusion.family import family_of
+from diffusion.memory import Policy, installed, most_of, streamed, tensors, weight
 from diffusion.recipes import ImageEncoderRecipe, ModelRecipe, Patch, Recipe, TextEncoderRecipe
 
-GIB = 1 << 30
+CPU = torch.device("cpu")
 
 
 class Store:
     """Loaded modules. Safe to use from several threads.
 
-    budget: bytes of weights that may stay loaded. What was just asked for stays even if it alone is larger.
+    budget: bytes of weights that may stay on the device. What is in use stays even if it alone is larger.
     """
 
-    def __init__(self, budget: int = 16 * GIB) -> None:
-        self.budget = budget
+    def __init__(self, budget: int | None = None) -> None:
+        self.policy = Policy(budget)
+        self.loads = 0
+        """Modules that were read from files so far."""
         self._loaded: OrderedDict[Hashable, nn.Module] = OrderedDict()
+        self._places: dict[Hashable, torch.device] = {}
+        self._used: set[Hashable] = set()
+        self._scopes = 0
         self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[None]:
+        """Everything that is loaded inside stays where it is until the end: one piece of work needs it all."""
+        with self._lock:
+            self._scopes += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._scopes -= 1
+                if not self._scopes:
+                    self._used.clear()
 
     def load(self, recipe: Recipe, device: str = "auto", dtype: str = "auto") -> nn.Module:
         """The module of a recipe with its patches, in evaluation mode without gradients.
@@ -37,47 +59,93 @@ class Store:
         """
         place = pick_device(device)
         kind = pick_dtype(recipe.dtype if dtype == "auto" else dtype, place)
-        where = (str(place), str(kind))
         with self._lock:
-            plain_key = (_weights(recipe), where)
+            if not self._scopes:
+                self._used.clear()
+            module = self._module(recipe, place, kind)
+            self._make_room(place)
+            return module
+
+    def _module(self, recipe: Recipe, place: torch.device, kind: torch.dtype) -> nn.Module:
+        where = (str(place), str(kind))
+        plain_key = (_weights(recipe), where)
+
+        def plainly() -> nn.Module:
             # a dtype is as loaded: parts that overflow in float16 stay float32
-            plain = self._get(plain_key, lambda: _plain(recipe, kind).requires_grad_(False).eval().to(place))
-            if not isinstance(recipe, ModelRecipe | TextEncoderRecipe) or not recipe.patches:
-                self._shrink(1)
-                return plain
-            pieces = []
-            for patch in recipe.patches:
+            self.loads += 1
+            return _plain(recipe, kind).requires_grad_(False).eval()
 
-                def piece(patch: Patch = patch) -> nn.Module:
-                    return patches.piece(patch, recipe, plain, kind).to(place)
+        if not isinstance(recipe, ModelRecipe | TextEncoderRecipe) or not recipe.patches:
+            if self.policy.offload == "group" and isinstance(recipe, ModelRecipe) and recipe.family != "pixel":
+                plain = self._get(plain_key, plainly, CPU)
+                return self._get((plain_key, "streamed"), lambda: streamed(plain, place), CPU)
+            return self._get(plain_key, plainly, place)
+        plain = self._get(plain_key, plainly, place)
+        pieces = []
+        for patch in recipe.patches:
 
-                pieces.append(self._get((type(recipe), recipe.family, _file(patch), where), piece))
-            patched = self._get(
-                (plain_key, _structure(recipe)), lambda: patches.patched(plain, recipe, pieces).to(place)
-            )
-            self._shrink(2 + len(set(map(_file, recipe.patches))))
-            return patched
+            def piece(patch: Patch = patch) -> nn.Module:
+                self.loads += 1
+                return patches.piece(patch, recipe, plain, kind)
 
-    def _get(self, key: Hashable, make: Callable[[], nn.Module]) -> nn.Module:
-        if key not in self._loaded:
-            self._loaded[key] = make()
+            pieces.append(self._get((type(recipe), recipe.family, _file(patch), where), piece, place))
+        return self._get((plain_key, _structure(recipe)), lambda: patches.patched(plain, recipe, pieces), place)
+
+    def _get(self, key: Hashable, make: Callable[[], nn.Module], place: torch.device) -> nn.Module:
+        """The module of that key, in use from now on, on the place."""
+        self._used.add(key)
+        module = self._loaded.get(key)
+        if module is None:
+            module = make()
+            self._loaded[key] = module
         self._loaded.move_to_end(key)
-        return self._loaded[key]
+        if self._places.get(key) != place:
+            self._make_room(place, module)
+            self._move(module, place)
+            self._places[key] = place
+        return module
 
-    def _shrink(self, kept: int) -> None:
-        """Let the least recently used go until the budget holds, but not the last ones."""
-        while len(self._loaded) > kept and self.bytes > self.budget:
-            self._loaded.popitem(last=False)
+    def _make_room(self, place: torch.device, *coming: nn.Module) -> None:
+        """Move what is not in use off a device until what comes fits beside the rest; all of it for offload."""
+        budget = most_of(place) if self.policy.budget is None else self.policy.budget
+        alone = self.policy.offload != "none" and place != CPU
+        for key in [key for key in self._loaded if key not in self._used and self._places.get(key) == place]:
+            there = [self._loaded[k] for k, at in self._places.items() if at == place and k in self._loaded]
+            if not alone and weight([*there, *coming]) <= budget:
+                return
+            self._put_out(key, place)
+
+    def _put_out(self, key: Hashable, place: torch.device) -> None:
+        """Let a module wait in the CPU's memory, or let it go."""
+        module = self._loaded[key]
+        if place == CPU:
+            self._drop(key)
+            return
+        needed = tensors(self._loaded[k] for k in self._used if k in self._loaded)
+        if not needed.keys().isdisjoint(tensors([module])):
+            return  # its weights are those of a module that is in use
+        self._move(module, CPU)
+        self._places[key] = CPU
+        limit = installed() // 2 if self.policy.waiting is None else self.policy.waiting
+        for old in [k for k in self._loaded if self._places.get(k) == CPU and k not in self._used]:
+            if weight(self._loaded[k] for k, at in self._places.items() if at == CPU and k in self._loaded) <= limit:
+                return
+            self._drop(old)
+
+    def _drop(self, key: Hashable) -> None:
+        del self._loaded[key]
+        self._places.pop(key, None)
+
+    def _move(self, module: nn.Module, place: torch.device) -> None:
+        module.to(place)
+        if place.type == "cuda":
+            # what the convolutions of cuDNN are fastest with
+            module.to(memory_format=torch.channels_last)
 
     @property
     def bytes(self) -> int:
-        """Bytes of weights loaded now."""
-        tensors = {
-            id(tensor): tensor.nbytes
-            for module in self._loaded.values()
-            for tensor in (*module.parameters(), *module.buffers())
-        }
-        return sum(tensors.values())
+        """Bytes of weights loaded now, wherever they are."""
+        return weight(self._loaded.values())
 
     def __len__(self) -> int:
         return len(self._loaded)
@@ -86,6 +154,8 @@ class Store:
         """Let go of every model."""
         with self._lock:
             self._loaded.clear()
+            self._places.clear()
+            self._used.clear()
 
 
 STORE = Store()

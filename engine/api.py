@@ -123,15 +123,17 @@ def default_settings(workflow: Workflow) -> Settings:
     return Settings(folder=workflow.document.folder, numerics=numerics("cpu", "float32"))
 
 
-def numerics(device: str, dtype: str) -> str:
-    """What the bits of a tensor depend on beside its inputs: device type, torch's major.minor version, dtype."""
+def numerics(device: str, dtype: str, attention: str = "auto") -> str:
+    """What the bits of a tensor depend on beside its inputs: device type, torch's major.minor version, dtype, and the
+    kernel of attention where one was chosen."""
     import importlib.metadata
 
     try:
         version = ".".join(importlib.metadata.version("torch").split("+")[0].split(".")[:2])
     except importlib.metadata.PackageNotFoundError:
         version = "none"
-    return f"{device.partition(':')[0]} torch {version} {dtype}"
+    chosen = "" if attention == "auto" else f" {attention} attention"
+    return f"{device.partition(':')[0]} torch {version} {dtype}{chosen}"
 
 
 def graph_id(workflow: Workflow) -> str:

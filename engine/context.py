@@ -46,6 +46,12 @@ class Settings:
     use_cache: bool = True
     batch: int = 8
     previews_per_second: float = 0.0
+    vram: int = 0
+    """Bytes of weights that may stay on the device; 0 for what it has room for."""
+    offload: str = "none"
+    """Where models wait: none (on the device), model (only those at work are there), group (layer by layer)."""
+    attention: str = "auto"
+    """The kernel that computes attention, where it is not the library's choice; it is in the numerics too."""
     open_paths: frozenset[tuple[str, str]] = frozenset()
     """(node, input) whose path was given on the command line, and may lie anywhere."""
 

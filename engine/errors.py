@@ -121,6 +121,14 @@ class Problem:
         return f"{line}\n{self.excerpt}" if self.excerpt else line
 
 
+class OutOfMemory(MemoryError):
+    """A node found no memory left, and has let go of what it could. levers: what would help beside smaller inputs."""
+
+    def __init__(self, text: str, levers: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.levers = tuple(levers)
+
+
 class WeftError(Exception):
     """Base of all errors that weft raises on purpose. `problems` is never empty."""
 

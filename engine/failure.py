@@ -1,13 +1,13 @@
 """What a node did wrong, in words: outputs that are not what it declares, and exceptions."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import Place, Problem, RunError, WeftError
+from engine.errors import OutOfMemory, Place, Problem, RunError, WeftError
 from engine.graph import NodeDef, upstream
 from engine.node import Node, output_type
 from engine.spec import Bad
@@ -16,7 +16,7 @@ from engine.text import visible
 Explain = Callable[[Exception, NodeDef], Problem | None]
 """Turns an error of a library into a problem in words; None if it has no better ones."""
 
-_SIZES = ("width", "height", "batch", "steps")
+_SIZES = ("width", "height", "batch")
 _TILE = "tile"
 
 
@@ -60,13 +60,14 @@ def problems_of(
     if found is None:
         found = _in_words(why)
     if found.code == "E-MEMORY" and not found.hint:
-        found = replace(found, hint=levers(node, nodes))
+        more = why.levers if isinstance(why, OutOfMemory) else ()
+        found = replace(found, hint=levers(node, nodes, more))
     return (found.at(Place(node=node.id, input=found.place.input)),)
 
 
 def _in_words(why: BaseException) -> Problem:
     text = visible(str(why), 1000)
-    if isinstance(why, MemoryError):
+    if isinstance(why, MemoryError) or _is_of_a_tensor(why):
         return Problem("E-MEMORY", f"out of memory: {text}" if text else "out of memory", exit_code=1)
     if isinstance(why, SystemExit):
         return Problem("E-RUN", "the node tried to end the program", "the run goes on without it", exit_code=1)
@@ -77,6 +78,13 @@ def _in_words(why: BaseException) -> Problem:
         return Problem("E-RUN", text, exit_code=1)
     what = f"{type(why).__name__}: {text}" if text else type(why).__name__
     return Problem("E-RUN", what, "--debug shows the traceback", exit_code=1)
+
+
+def _is_of_a_tensor(why: BaseException) -> bool:
+    """Whether a library of tensors found no memory: an error of its own, or a plain one that says so."""
+    return type(why).__name__ == "OutOfMemoryError" or (
+        isinstance(why, RuntimeError) and "can't allocate memory" in str(why)
+    )
 
 
 def _invalid(error: Any, node: NodeDef) -> Problem:
@@ -91,8 +99,8 @@ def _invalid(error: Any, node: NodeDef) -> Problem:
     return Problem("E-TYPE", visible(error["msg"]), place=place, exit_code=1)
 
 
-def levers(node: NodeDef, nodes: Mapping[str, NodeDef]) -> str:
-    """What this workflow could make smaller, for a node that ran out of memory."""
+def levers(node: NodeDef, nodes: Mapping[str, NodeDef], more: Sequence[str] = ()) -> str:
+    """What this workflow could make smaller, for a node that ran out of memory, and what else the node names."""
     needed = upstream(nodes, [node.id])
     smaller: list[str] = []
     tiles: list[str] = []
@@ -104,4 +112,4 @@ def levers(node: NodeDef, nodes: Mapping[str, NodeDef]) -> str:
                 tiles.append(f"{name}.{key}")
     advice = [f"make one of these smaller: {', '.join(smaller)}"] if smaller else []
     advice += [f"set {', '.join(tiles)} to work in tiles"] if tiles else []
-    return "; or ".join(advice) or "close other programs that use memory"
+    return "; or ".join([*advice, *more]) or "close other programs that use memory"

@@ -1,13 +1,17 @@
 """What several nodes need to run a network: which dtype, and previews on the way."""
 
+import gc
 import io
+import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from diffusion.recipes import Recipe
 from engine.context import Context
-from engine.errors import Problem, error
+from engine.errors import OutOfMemory, Problem, error
+from engine.text import size
 from nodes.draw import to_pictures
 
 if TYPE_CHECKING:
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
     from diffusion.live import Glimpse
+    from diffusion.store import Store
 
 PREVIEW_SIDE = 128
 
@@ -34,6 +39,62 @@ def fitting() -> Iterator[None]:
     except MisfitError as why:
         hint = "take one that was made for this model"
         raise error(Problem("E-ARCH", str(why), hint)) from why
+
+
+@contextmanager
+def models(ctx: Context) -> "Iterator[Store]":
+    """The store of models, as this run wants it. What is loaded inside stays where it is until the end.
+
+    Where memory runs out, every model is let go, and OutOfMemory says how much there was and what would help.
+    """
+    from diffusion.memory import Policy, is_out_of_memory
+    from diffusion.store import STORE
+
+    STORE.policy = Policy(ctx.settings.vram or None, offload=ctx.settings.offload)  # type: ignore[arg-type]
+    try:
+        with STORE.using():
+            yield STORE
+    except (MemoryError, RuntimeError) as why:
+        if not is_out_of_memory(why):
+            raise
+        told = _told(why, ctx, STORE)
+        traceback.clear_frames(why.__traceback__)  # they hold what was being computed
+        STORE.clear()
+        gc.collect()
+        _give_back()
+        raise told from None
+
+
+def _told(why: BaseException, ctx: Context, store: "Store") -> OutOfMemory:
+    """What there was no room for, and the options that would make some."""
+    import torch
+
+    asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(why))
+    parts = []
+    if asked:
+        number, unit = float(asked[1]), asked[2]
+        parts.append(f"{size(number * 1024 ** ('B', 'K', 'M', 'G', 'T').index(unit[0].upper()))} more were needed")
+    if len(store):
+        parts.append(f"models take {size(store.bytes)}")
+    gpu = ctx.device.startswith("cuda") and torch.cuda.is_available()
+    if gpu:
+        free, total = torch.cuda.mem_get_info(ctx.device)
+        parts.append(f"{size(free)} of {size(total)} are free on {ctx.device}")
+    levers = []
+    if ctx.device.startswith("cuda"):
+        step = {"none": "model", "model": "group"}.get(ctx.settings.offload)
+        levers += [f"run with --offload {step}"] if step else []
+    if len(store) > 1:
+        levers.append(f"with --vram {max(1, store.bytes // (2 << 20))}M, so that fewer models stay loaded")
+    levers += ["with --dtype bfloat16, which changes the result"] if ctx.dtype == "float32" else []
+    return OutOfMemory(", ".join(parts), levers)
+
+
+def _give_back() -> None:
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
 
 
 class Previews:

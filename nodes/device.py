@@ -8,6 +8,8 @@ from engine.errors import Problem, error
 from engine.text import did_you_mean, quoted
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+OFFLOADS = ("none", "model", "group")
+ATTENTIONS = ("auto", "math", "flash", "efficient", "cudnn")
 
 
 def resolve(device: str, dtype: str) -> tuple[str, str]:
@@ -35,6 +37,22 @@ def resolve(device: str, dtype: str) -> tuple[str, str]:
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
     return device, dtype
+
+
+def check_choices(device: str, offload: str, attention: str) -> None:
+    """Raise E-CLI for an offload or attention that is none, or that this device does not have."""
+    problems = []
+    if offload not in OFFLOADS:
+        hint = did_you_mean(offload, OFFLOADS)
+        problems.append(Problem("E-CLI", f"--offload {quoted(offload)} is not a way to offload", hint))
+    if attention not in ATTENTIONS:
+        hint = did_you_mean(attention, ATTENTIONS)
+        problems.append(Problem("E-CLI", f"--attention {quoted(attention)} is not a kernel of attention", hint))
+    elif attention in ("efficient", "cudnn") and not device.startswith("cuda"):
+        what = f"--attention {attention} needs a GPU of NVIDIA, and this run is on {device}"
+        problems.append(Problem("E-CLI", what, "take auto, math or flash"))
+    if problems:
+        raise error(problems)
 
 
 def cuda_count() -> int:

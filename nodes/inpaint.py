@@ -4,7 +4,7 @@ from typing import Literal
 
 from engine.context import Context
 from engine.node import Input, Node
-from nodes.compute import dtype_for
+from nodes.compute import dtype_for, models
 from nodes.sockets import VAE, Image, Latent, Mask
 
 
@@ -27,12 +27,12 @@ class InpaintLatent(Node):
     def run(self, ctx: Context) -> Latent:
         from diffusion.family import family_of
         from diffusion.inpaint import inpaint_latent
-        from diffusion.store import STORE
         from diffusion.types import Image
 
-        family, module = family_of(self.vae), STORE.load(self.vae, ctx.device, dtype_for(self.vae, ctx))
+        with models(ctx) as store:
+            family, module = family_of(self.vae), store.load(self.vae, ctx.device, dtype_for(self.vae, ctx))
 
-        def encode(image: Image) -> Latent:
-            return family.encode(module, self.vae, image)
+            def encode(image: Image) -> Latent:
+                return family.encode(module, self.vae, image)
 
-        return inpaint_latent(encode, self.image, self.mask, self.edge)
+            return inpaint_latent(encode, self.image, self.mask, self.edge)

@@ -10,7 +10,7 @@ from engine.context import Context
 from engine.errors import Place, Problem
 from engine.node import Input, Node, Seed
 from engine.text import size
-from nodes.compute import Previews, dtype_for, fitting
+from nodes.compute import Previews, dtype_for, fitting, models
 from nodes.sockets import Guider, Latent, Model, Schedule
 from nodes.sockets import Noise as NoiseValue
 
@@ -119,7 +119,7 @@ class UNetDenoise(Node):
     transformer.
     """
 
-    version = 2
+    version = 1
     guider: Guider
     schedule: Schedule
     sampler: SamplerValue
@@ -144,6 +144,7 @@ class UNetDenoise(Node):
     @classmethod
     def run_batch(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> list[Latent]:
         """Sample several as one batch; equal to one at a time up to rounding."""
+        from diffusion.attention import attention
         from diffusion.denoise import Job, denoise
         from diffusion.schedule import fits_tokens
 
@@ -167,5 +168,5 @@ class UNetDenoise(Node):
 
         jobs = [Job(node.guider, node.noise, node.latent) for node in nodes]
         dtype = dtype_for(first.guider.model, ctx)
-        with fitting():
+        with fitting(), models(ctx), attention(ctx.settings.attention):
             return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step)

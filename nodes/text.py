@@ -4,7 +4,7 @@ from diffusion.types import Prompt, Weighting
 from engine.context import Context
 from engine.node import Input, Node
 from engine.text import quoted
-from nodes.compute import dtype_for, fitting
+from nodes.compute import dtype_for, fitting, models
 from nodes.sockets import Conditioning, TextEncoder
 
 
@@ -33,19 +33,19 @@ class TextEncode(Node):
 
     def run(self, ctx: Context) -> Conditioning:
         from diffusion.family import family_of
-        from diffusion.store import STORE
 
-        with fitting():
-            module = STORE.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
         family = family_of(self.text_encoder)
         prompt = Prompt(self.text, self.text_2, self.text_3, self.clip_skip, self.max_tokens, self.weighting)
-        cut = family.cut_off(module, prompt)
-        if cut is not None:
-            ctx.say(f"{cut.total} tokens" + (f" in {cut.chunks} chunks" if cut.chunks > 1 else ""))
-            if cut.cut:
-                what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
-                ctx.warn("W-TOKENS", what, cut.remedy, input="text")
-        return family.encode_text(module, self.text_encoder, prompt)
+        with models(ctx) as store:
+            with fitting():
+                module = store.load(self.text_encoder, ctx.device, dtype_for(self.text_encoder, ctx))
+            cut = family.cut_off(module, prompt)
+            if cut is not None:
+                ctx.say(f"{cut.total} tokens" + (f" in {cut.chunks} chunks" if cut.chunks > 1 else ""))
+                if cut.cut:
+                    what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
+                    ctx.warn("W-TOKENS", what, "say it in fewer words, or set weighting", input="text")
+            return family.encode_text(module, self.text_encoder, prompt)
 
 
 class ZeroCondition(Node):

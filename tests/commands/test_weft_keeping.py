@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import cli
-from commands.cache import parse_size
+from commands.common import parse_size
 
 
 def test_new_copies_a_shipped_workflow_and_keeps_what_is_there(weft):
