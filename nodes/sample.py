@@ -119,7 +119,7 @@ class UNetDenoise(Node):
     transformer.
     """
 
-    version = 1
+    version = 2
     guider: Guider
     schedule: Schedule
     sampler: SamplerValue

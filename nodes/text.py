@@ -44,7 +44,7 @@ class TextEncode(Node):
                 ctx.say(f"{cut.total} tokens" + (f" in {cut.chunks} chunks" if cut.chunks > 1 else ""))
                 if cut.cut:
                     what = f"{cut.cut} of {cut.total} tokens cut, from {quoted(cut.rest)}"
-                    ctx.warn("W-TOKENS", what, "say it in fewer words, or set weighting", input="text")
+                    ctx.warn("W-TOKENS", what, cut.remedy, input="text")
             return family.encode_text(module, self.text_encoder, prompt)
 
 
