@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusion import fit
+from diffusion import weights_check
 from diffusion.header import Tensor
 from diffusion.parts import read_json, weights_of
 from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
@@ -128,7 +128,7 @@ def recipes(path: Path, variant: str = "") -> tuple[ModelRecipe, TextEncoderReci
     folder = read(path, variant)
     found = recipes_of(folder, variant)
     for part, tensors in folder.tensors.items():
-        fit.check(str(path / part), part, folder.configs[part], tensors)
+        weights_check.check(str(path / part), part, folder.configs[part], tensors)
     return found
 
 

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from diffusion.clip import TextEncoders
-from diffusion.fitting import MisfitError
 from diffusion.identify import identify
+from diffusion.patch_check import MisfitError
 from diffusion.recipes import Patch
 
 _ENCODERS = {"clip_l": 0, "clip_g": 1}

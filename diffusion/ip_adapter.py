@@ -18,10 +18,10 @@ from PIL import Image as Pillow
 from torch import nn
 from torch.nn import functional as F
 
-from diffusion.fitting import MisfitError, check_pictures
 from diffusion.guidance import Inputs, Load
 from diffusion.identify import identify
 from diffusion.lora import Strengths
+from diffusion.patch_check import MisfitError, check_pictures
 from diffusion.pixel import in_channels
 from diffusion.recipes import ImageEncoderRecipe, ModelRecipe, Patch
 

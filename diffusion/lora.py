@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from diffusion.fitting import MisfitError
+from diffusion.patch_check import MisfitError
 
 Strength = torch.Tensor | float
 """s: one number, or (B,)."""

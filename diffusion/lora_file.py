@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import torch
 
-from diffusion.fitting import MisfitError, check_kind
 from diffusion.identify import NAMES, identify
 from diffusion.lora import Factors, Lora
+from diffusion.patch_check import MisfitError, check_kind
 
 Half = Literal["denoiser", "text"]
 

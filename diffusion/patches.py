@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from diffusion import inversion, ip_adapter, lora, lora_file
-from diffusion.fitting import MisfitError
 from diffusion.guidance import Inputs, Load, Network, outside
+from diffusion.patch_check import MisfitError
 from diffusion.recipes import ModelRecipe, Patch, TextEncoderRecipe
 from diffusion.types import Level, Schedule
 

@@ -2,7 +2,8 @@
 
 Such a file holds the weights under the names that the model's authors gave them, and nothing else: neither tokenizers
 nor configurations. Those come from a folder in diffusers layout of the same family, whose own weights need not be
-there. Names, shapes and the file's metadata say which family that is; `fit` tells if the two do not belong together.
+there. Names, shapes and the file's metadata say which family that is; `weights_check` tells if the two do not belong
+together.
 
     diffusers                 in the file
     unet                      model.diffusion_model.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffusion import fit, folder, header
+from diffusion import folder, header, weights_check
 from diffusion.identify import Identity, of_header
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
 
@@ -86,7 +87,7 @@ def read(path: Path, configs: Path) -> Single:
         raise ValueError(f"{path} is {identity}, and {configs} is a folder for {given.family}")
     for part, config in given.configs.items():
         if part != "scheduler":
-            fit.complain(f"{path} with {configs / part}", _misfits(part, config, tensors.tensors))
+            weights_check.complain(f"{path} with {configs / part}", _misfits(part, config, tensors.tensors))
     return Single(path, identity, given)
 
 
@@ -124,7 +125,7 @@ def component(recipe: Recipe, part: str, kind: Any, dtype: "torch.dtype") -> "nn
     else:
         module = kind.from_single_file(tensors, **how)
     lost = [name for name, weight in module.named_parameters() if weight.is_meta]
-    fit.complain(f"{recipe.source}, {part}", [f"{name} is missing" for name in lost])
+    weights_check.complain(f"{recipe.source}, {part}", [f"{name} is missing" for name in lost])
     return module
 
 
@@ -137,8 +138,8 @@ def _misfits(part: str, config: Mapping[str, Any], tensors: Mapping[str, header.
         opened = f"{root}model.ln_final.weight" in tensors
         prefix = f"{root}{'model.' if opened else 'transformer.'}"
         rename = _open_name if opened else _text_name
-    wanted = {prefix + rename(name, config): shape for name, shape in fit.expected(part, config).items()}
-    return fit.compared(wanted, tensors)
+    wanted = {prefix + rename(name, config): shape for name, shape in weights_check.expected(part, config).items()}
+    return weights_check.compared(wanted, tensors)
 
 
 def _unet_name(name: str, config: Mapping[str, Any]) -> str:

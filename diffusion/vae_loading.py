@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffusion import fit, folder, header
+from diffusion import folder, header, weights_check
 from diffusion.identify import NAMES, identify
 from diffusion.parts import read_json, weights_of
 from diffusion.recipes import VAERecipe
@@ -106,7 +106,7 @@ def _found(path: Path, family: str, variant: str) -> _Found:
     if config.get("_class_name") != CLASS:
         raise ValueError(f"{path / CONFIG}: a {config.get('_class_name')}, and weft decodes with {CLASS}")
     weights = weights_of(path, folder.WEIGHTS["vae"], variant)
-    fit.check(str(path), "vae", config, weights.tensors)
+    weights_check.check(str(path), "vae", config, weights.tensors)
     config = {"latent_channels": 4, "scaling_factor": SCALES["sd"][1], **config}
     return _Found((path / CONFIG, *weights.files), config, _family(path, known or _told(config), family, config))
 

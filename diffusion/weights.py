@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffusion import fit, single, vae_loading
+from diffusion import single, vae_loading, weights_check
 from diffusion.parts import variant_of
 from diffusion.recipes import Recipe, VAERecipe
 
@@ -51,5 +51,5 @@ def _of_folder(folder: Path, wanted: str, kind: Any, dtype: torch.dtype) -> nn.M
     module: nn.Module
     module, info = kind.from_pretrained(str(folder), variant=variant, output_loading_info=True, **how)
     # both libraries fill what is missing with random numbers
-    fit.complain(str(folder), [f"{key} is missing" for key in sorted(info["missing_keys"])])
+    weights_check.complain(str(folder), [f"{key} is missing" for key in sorted(info["missing_keys"])])
     return module

@@ -32,7 +32,7 @@ def dtype_for(recipe: Recipe, ctx: Context) -> str:
 @contextmanager
 def fitting() -> Iterator[None]:
     """E-ARCH for a change to a model, such as a LoRA, that was made for another."""
-    from diffusion.fitting import MisfitError
+    from diffusion.patch_check import MisfitError
 
     try:
         yield

@@ -93,7 +93,7 @@ class LoRALoad(Node):
     end: float = Input(1.0, ge=0, le=1, about="where on the schedule it stops")
 
     def run(self, ctx: Context) -> LoRA:
-        from diffusion.fitting import check_lora
+        from diffusion.patch_check import check_lora
 
         path = find_file(self.source, ctx.settings.folder)
         with fitting():
@@ -150,7 +150,7 @@ class IPAdapterApply(Node):
     image_encoder: str | None = Input(None, about="the folder of CLIP's vision model; default: image_encoder beside it")
 
     def run(self, ctx: Context) -> Model:
-        from diffusion.fitting import check_ip_adapter
+        from diffusion.patch_check import check_ip_adapter
 
         folder = ctx.settings.folder
         path, *encoder = _adapter_files(self.source, folder, image_encoder=self.image_encoder)

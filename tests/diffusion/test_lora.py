@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from diffusion import lora, patches
-from diffusion.fitting import MisfitError
+from diffusion.patch_check import MisfitError
 from diffusion.recipes import ModelRecipe, Patch, TextEncoderRecipe, without_strengths
 from diffusion.store import Store
 
@@ -93,7 +93,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_kinds_of_low_rank_changes_are_refused_by_name(kind, tmp_path):
-    from diffusion.fitting import check_lora
+    from diffusion.patch_check import check_lora
 
     tensors = {"lora_unet_a.lora_down.weight": torch.zeros(2, 4), "lora_unet_a.lora_up.weight": torch.zeros(4, 2)}
     save_file({**tensors, KINDS[kind]: torch.zeros(4, 1)}, tmp_path / "x.safetensors")

@@ -13,12 +13,8 @@ Shape = tuple[int | None, ...]
 """None where config.json does not say."""
 
 
-class MisfitError(ValueError):
-    """Weights that are not what their configuration describes."""
-
-
 def check(where: str, part: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """MisfitError that names the first three tensors which are missing or have another shape.
+    """ValueError that names the first three tensors which are missing or have another shape.
 
     where: how messages call the weights. part: unet, transformer, vae, or text_encoder with its number.
     """
@@ -30,10 +26,10 @@ def check(where: str, part: str, config: Mapping[str, Any], tensors: Mapping[str
 
 
 def complain(where: str, problems: Sequence[str]) -> None:
-    """MisfitError with the first three problems, if there are any."""
+    """ValueError with the first three problems, if there are any."""
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise MisfitError(f"{where}: weights that do not fit their configuration: {', '.join(problems[:3])}{more}")
+        raise ValueError(f"{where}: weights that do not fit their configuration: {', '.join(problems[:3])}{more}")
 
 
 def compared(wanted: Mapping[str, Shape], tensors: Mapping[str, Tensor]) -> list[str]:
