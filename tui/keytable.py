@@ -65,6 +65,7 @@ MAIN = (
     _("pane.previous", "shift+tab", "", "the pane before"),
     _("jump.mode", "ctrl+o", "", "jump: every place gets a letter", ("file",)),
     _("screen.queue", "Q", "", "runs that wait"),
+    _("screen.gallery", "G", "", "the pictures of all runs"),
     _("screen.nodes", "L", "", "the library of nodes"),
     _("screen.start", "W", "", "workflows: recent ones, and those that ship"),
     _("screen.models", "M", "", "models: found and missing"),
@@ -112,10 +113,21 @@ HISTORY = (
     _("past.find", "slash", "Filter", "runs that hold all these words"),
     _("past.replay", "r", "Replay", "watch the run again from its events", ("items",)),
     _("past.diff", "D", "Diff", "what differs between the marked run, or the open workflow, and it", ("items",)),
+    _("past.gallery", "v", "Gallery", "the pictures of these runs side by side"),
     _("past.mark", "m", "Mark", "mark a run; D on another then tells what differs between the two", ("items",)),
     _("past.image", "p", "Picture", "its picture full screen", ("items",)),
     _("past.star", "s", "Star", "keep it for good, or no longer", ("items",)),
     _("past.delete", "delete", "Forget", "forget the run; its files stay", ("items",)),
+    BACK,
+)
+
+GALLERY = (
+    _("gallery.image", "enter", "Open", "the picture full screen, with what it was made from", ("items",)),
+    _("gallery.find", "slash", "Filter", "pictures of runs that hold all these words"),
+    _("gallery.up", "up,k", "", "the picture above", ("items",)),
+    _("gallery.down", "down,j", "", "the picture below", ("items",)),
+    _("gallery.left", "left,h", "", "the picture before", ("items",)),
+    _("gallery.right", "right,l", "", "the next picture", ("items",)),
     BACK,
 )
 
@@ -179,6 +191,7 @@ TABLES: dict[str, tuple[Action, ...]] = {
     "queue": (*QUEUE, *EVERYWHERE),
     "compare": (*COMPARE, *EVERYWHERE),
     "history": (*HISTORY, *EVERYWHERE),
+    "gallery": (*GALLERY, *EVERYWHERE),
     "replay": (*REPLAY, *EVERYWHERE),
     "diff": (*DIFF, *EVERYWHERE),
     "nodes": (*NODES, *EVERYWHERE),

@@ -17,6 +17,7 @@ SCREENS: dict[str, tuple[str, str]] = {
     "queue": ("tui.screens.queue", "QueueScreen"),
     "compare": ("tui.screens.compare", "CompareScreen"),
     "history": ("tui.screens.past", "HistoryScreen"),
+    "gallery": ("tui.screens.gallery", "GalleryScreen"),
     "replay": ("tui.screens.replay", "ReplayScreen"),
     "diff": ("tui.screens.differences", "DiffScreen"),
     "nodes": ("tui.screens.nodes", "NodesScreen"),

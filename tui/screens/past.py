@@ -173,6 +173,10 @@ class HistoryScreen(ListScreen):
             else:
                 self.weft.say("m marks a run to compare with; no workflow is open")
 
+    def action_past_gallery(self) -> None:
+        """The pictures of these runs."""
+        self.weft.show_screen("gallery", words=self._words)
+
     def action_past_mark(self) -> None:
         """Mark it for a diff with another, or no longer."""
         self._marked = "" if self._marked == self.chosen else self.chosen
