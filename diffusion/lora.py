@@ -71,6 +71,11 @@ class Lora(nn.Module):
         self.every = nn.ModuleList([one for factors in parts.values() for one in factors.values()])
         self.name, self.family = name, family
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A and B of every layer, by its name."""
+        layers = {f"{part}.{path}": one for part, found in self.parts.items() for path, one in found.items()}
+        return {f"{layer}.{end}": getattr(one, end) for layer, one in layers.items() for end in ("down", "up")}
+
 
 class Strengths:
     """s_i of every LoRA of a module, in order; all its layers look here."""

@@ -23,6 +23,7 @@ from diffusion import inversion, ip_adapter, lora, lora_file
 from diffusion.guidance import Inputs, Load, Network, outside
 from diffusion.patch_check import MisfitError
 from diffusion.recipes import ModelRecipe, Patch, TextEncoderRecipe
+from diffusion.soundness import look
 from diffusion.types import Level, Schedule
 
 Piece = Callable[[Patch], nn.Module]
@@ -31,6 +32,12 @@ Piece = Callable[[Patch], nn.Module]
 
 def piece(patch: Patch, recipe: ModelRecipe | TextEncoderRecipe, plain: nn.Module, dtype: torch.dtype) -> nn.Module:
     """What the file of a patch holds for a model or for text encoders, on the CPU. Errors as the kind's `read`."""
+    found = _read(patch, recipe, plain, dtype)
+    look(found.weights() if isinstance(found, lora.Lora) else found.state_dict(), patch.source)
+    return found
+
+
+def _read(patch: Patch, recipe: ModelRecipe | TextEncoderRecipe, plain: nn.Module, dtype: torch.dtype) -> nn.Module:
     path = Path(patch.source)
     if patch.kind == "lora":
         half: lora_file.Half = "denoiser" if isinstance(recipe, ModelRecipe) else "text"

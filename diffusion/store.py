@@ -19,6 +19,7 @@ from diffusion import ip_adapter, patches
 from diffusion.family import family_of
 from diffusion.memory import Policy, installed, most_of, streamed, tensors, weight
 from diffusion.recipes import ImageEncoderRecipe, ModelRecipe, Patch, Recipe, TextEncoderRecipe
+from diffusion.soundness import look
 
 CPU = torch.device("cpu")
 
@@ -195,9 +196,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _plain(recipe: Recipe, dtype: torch.dtype) -> nn.Module:
+    module: nn.Module
     if isinstance(recipe, ImageEncoderRecipe):
-        return ip_adapter.load_encoder(recipe, dtype)
-    return family_of(recipe).load(recipe, dtype)
+        module = ip_adapter.load_encoder(recipe, dtype)
+    else:
+        module = family_of(recipe).load(recipe, dtype)
+    look(module.state_dict(), recipe.source)
+    return module
 
 
 def _weights(recipe: Recipe) -> Hashable:

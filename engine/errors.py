@@ -63,7 +63,7 @@ CODES: dict[str, str] = {
     "W-CACHE": "a cache entry was damaged and is made again, or the cache could not be written",
     "W-CTRL": "text holds control characters; shown escaped",
     "W-NAME": "a file was found under another spelling of its name",
-    "W-NAN": "a node made numbers that are not finite",
+    "W-NAN": "a model's weights are not all finite numbers",
     "W-OUT": "a file of that name existed; another name was taken",
     "W-PARAM": "a param feeds nothing",
     "W-SEED": "a random seed was drawn",

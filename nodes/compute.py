@@ -45,14 +45,19 @@ def fitting() -> Iterator[None]:
 def models(ctx: Context) -> "Iterator[Store]":
     """The store of models, as this run wants it. What is loaded inside stays where it is until the end.
 
-    Where memory runs out, every model is let go, and OutOfMemory says how much there was and what would help.
+    Weights that are not finite are told of as they are read (W-NAN). Where memory runs out, every model is let go, and
+    OutOfMemory says how much there was and what would help.
     """
     from diffusion.memory import Policy, is_out_of_memory
+    from diffusion.soundness import telling
     from diffusion.store import STORE
+
+    def warn(what: str) -> None:
+        ctx.warn("W-NAN", what, "what it makes will be black or noise; get the file again")
 
     STORE.policy = Policy(ctx.settings.vram or None, offload=ctx.settings.offload)  # type: ignore[arg-type]
     try:
-        with STORE.using():
+        with STORE.using(), telling(warn):
             yield STORE
     except (MemoryError, RuntimeError) as why:
         if not is_out_of_memory(why):
