@@ -113,6 +113,8 @@ HISTORY = (
     _("past.find", "slash", "Filter", "runs that hold all these words"),
     _("past.replay", "r", "Replay", "watch the run again from its events", ("items",)),
     _("past.diff", "D", "Diff", "what differs between the marked run, or the open workflow, and it", ("items",)),
+    _("past.next", "right,l", "", "the next picture of the run", ("items",)),
+    _("past.previous", "left,h", "", "the picture before", ("items",)),
     _("past.gallery", "v", "Gallery", "the pictures of these runs side by side"),
     _("past.mark", "m", "Mark", "mark a run; D on another then tells what differs between the two", ("items",)),
     _("past.image", "p", "Picture", "its picture full screen", ("items",)),

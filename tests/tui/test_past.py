@@ -179,3 +179,29 @@ def test_the_events_of_a_run_are_kept_for_replay(tmp_path: Path, file: Path) -> 
     assert kinds[-2:] == ["run_finished", "over"]
     assert past.seconds == 1.0
     assert json.loads(past.workflow)["params"]["seed"] == 11
+
+
+def test_of_a_sweep_each_picture_has_its_values(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        stage.app.desk.run(sweep={"guide.scale": [3.0, 9.5]}, purpose="compare")
+        await stage.settle()
+        run = stage.engine.begin(seeds=[{"seed": 7}] * 2)
+        await stage.press("H")
+        await stage.until(lambda: stage.screen_name == "history" and "running" in stage.text())
+        stage.app.desk.runs[run].variants = 2
+        for n in range(2):
+            path = tmp_path / f"{n}.png"
+            path.write_bytes(picture())
+            row = {"path": str(path), "digest": "d", "mime": "image/png", "node": "save", "variant": n}
+            stage.app.desk.runs[run].outputs.append(row)
+        stage.engine.end()
+        await stage.until(lambda: "2 of 2" in stage.text(), 5.0)
+        assert "guide.scale 9.5" in stage.text()
+        await stage.press("right")
+        assert "1 of 2" in stage.text()
+        assert "guide.scale 3.0" in stage.text()
+        await stage.press("enter")
+        await stage.until(lambda: stage.screen_name == "main")
+        assert stage.session.nodes["guide"]["scale"] == 3.0
+
+    play(work, tmp_path, file)

@@ -1,8 +1,8 @@
 """The history: runs that were, with their pictures; a run's workflow can be opened again, compared, or watched."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import work
@@ -14,7 +14,7 @@ from engine.errors import WeftError
 from engine.text import seconds
 from tui import look
 from tui.history import Past
-from tui.origin import session_of, sets_of
+from tui.origin import session_of, sets_of, values_of
 from tui.queue import about
 from tui.screens.lists import ListScreen, Rows
 from tui.screens.modals import AskText
@@ -45,14 +45,12 @@ class HistoryScreen(ListScreen):
         self._marked = ""
         self._past: list[Past] = []
         self._shown = ""
+        self._turned = 0
+        """Pictures before the latest one of the run."""
 
     def body(self) -> Iterable[Widget]:
         """The runs, and what is known of the selected one."""
         yield Horizontal(Rows(compact=True), Vertical(PictureView("thumb"), Static(id="about")))
-
-    def on_mount(self) -> None:
-        """Read the history."""
-        self._gather()
 
     @work(thread=True, exclusive=True, group="past", exit_on_error=False)
     def _gather(self) -> None:
@@ -88,30 +86,63 @@ class HistoryScreen(ListScreen):
         """The selected run."""
         return next((past for past in self._past if past.id == self.chosen), None)
 
+    @property
+    def output(self) -> Mapping[str, Any] | None:
+        """What was noted about the picture that is shown."""
+        pictures = _pictures(self.past)
+        return pictures[-1 - self._turned % len(pictures)] if pictures else None
+
+    def desk_changed(self, what: frozenset[str]) -> None:
+        """A run that is over has more to tell."""
+        if "queue" in what:
+            self.desk.in_background(lambda: self.app.call_from_thread(self._gather))
+        super().desk_changed(what)
+
     def refresh_keys(self) -> None:
         """With another row go another picture and description."""
         super().refresh_keys()
         past = self.past if self.is_mounted else None
         if not self.query("#about") or (past is not None and past.id == self._shown):
             return
-        self._shown = past.id if past is not None else ""
+        self._shown, self._turned = past.id if past is not None else "", 0
         if past is None:
             self.query_one("#about", Static).update("")
             self.query_one("#thumb", PictureView).show(None)
             return
-        app = self.app
+        self._describe(past)
+
+    def _describe(self, past: Past) -> None:
+        output, pictures, swept = self.output, _pictures(past), sets_of(past)[1]
+        variant = output["variant"] if output is not None else None
+        values = {**(swept if variant is None else {}), **values_of(past, variant)}
         text = Text()
         pairs = [("status", past.status), ("problem", past.problem), ("workflow", past.file or past.name),
                  ("device", past.device), ("took", seconds(past.seconds)), ("ran", f"{past.ran}, cached {past.cached}"),
-                 *((f"seed {k}" if k != "seed" else k, v) for k, v in (past.seeds[0] if past.seeds else {}).items()),
-                 *past.sets.items(), *(("file", output["path"]) for output in past.outputs[:6])]  # fmt: skip
+                 *values.items()]  # fmt: skip
+        if output is not None:
+            at = pictures.index(output) + 1
+            pairs += [("picture", f"{at} of {len(pictures)}" if len(pictures) > 1 else ""), ("file", output["path"])]
+        else:
+            pairs += [("file", other["path"]) for other in past.outputs[:6]]
         for name, value in pairs:
             if value != "":
-                text.append(f"{look.safe(name, 24):<10} ", look.style(app, "dim"))
-                text.append(look.safe(value, 200) + "\n", look.style(app, "text"))
+                text.append(f"{look.safe(name, 24):<10} ", look.style(self.app, "dim"))
+                text.append(look.safe(value, 200) + "\n", look.style(self.app, "text"))
         self.query_one("#about", Static).update(text)
-        pictures = [str(o["path"]) for o in past.outputs if str(o["mime"]).startswith("image/")]
-        self._read(past.id, pictures[-1] if pictures else "")
+        self._read(past.id, str(output["path"]) if output is not None else "")
+
+    def _turn(self, step: int) -> None:
+        if (past := self.past) is not None:
+            self._turned -= step
+            self._describe(past)
+
+    def action_past_next(self) -> None:
+        """The next picture of the run."""
+        self._turn(1)
+
+    def action_past_previous(self) -> None:
+        """The picture before."""
+        self._turn(-1)
 
     @work(thread=True, exclusive=True, group="thumb", exit_on_error=False)
     def _read(self, run: str, path: str) -> None:
@@ -139,19 +170,19 @@ class HistoryScreen(ListScreen):
         self.app.push_screen(AskText("Filter", self._words, "words of name, file, prompt, values, status"), take)
 
     def action_past_load(self) -> None:
-        """Open its workflow with the values and seeds of the run, as a copy without a file."""
-        past = self.past
+        """Open its workflow with the values and seeds of the picture that is shown, as a copy without a file."""
+        past, output = self.past, self.output
         if past is not None:
-            self._load(past)
+            self._load(past, output["variant"] if output is not None else None)
 
     def on_option_list_option_selected(self) -> None:
         """The one that was clicked."""
         self.action_past_load()
 
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
-    def _load(self, past: Past) -> None:
+    def _load(self, past: Past, variant: int | None) -> None:
         try:
-            session = session_of(past, self.desk.registry())
+            session = session_of(past, self.desk.registry(), variant)
         except WeftError as why:
             self.app.call_from_thread(self.weft.tell_error, why)
             return
@@ -184,10 +215,8 @@ class HistoryScreen(ListScreen):
 
     def action_past_image(self) -> None:
         """Its picture."""
-        past = self.past
-        pictures = [str(o["path"]) for o in past.outputs if str(o["mime"]).startswith("image/")] if past else []
-        if pictures:
-            self.weft.show_screen("image", path=pictures[-1])
+        if (output := self.output) is not None:
+            self.weft.show_screen("image", path=str(output["path"]))
 
     def action_past_star(self) -> None:
         """Keep it, or no longer."""
@@ -202,6 +231,10 @@ class HistoryScreen(ListScreen):
     def _change(self, change: Callable[[], object]) -> None:
         self.desk.in_background(change)
         self.desk.in_background(lambda: self.app.call_from_thread(self._gather))
+
+
+def _pictures(past: Past | None) -> list[Mapping[str, Any]]:
+    return [o for o in past.outputs if str(o["mime"]).startswith("image/")] if past is not None else []
 
 
 def _marks(past: Past, marked: str) -> str:
