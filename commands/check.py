@@ -8,6 +8,7 @@ from commands.common import known_nodes, plural, print_json, read, say
 from engine.compile import check
 from engine.errors import error
 from engine.events import problem_json
+from engine.foresight import foresee
 from engine.graph import Param, Workflow
 from engine.inputs import check_files
 from engine.text import quoted, visible
@@ -21,6 +22,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     workflow, problems = check(read(args.file), known_nodes(registry), args.target)
     if workflow is not None:
         problems = [*problems, *check_files(workflow, [Path(folder) for folder in args.allow])]
+        problems += foresee(workflow, {problem.place.node for problem in problems if not problem.is_warning})
     errors = [p for p in problems if not p.is_warning]
     say(problems)
     if args.json:

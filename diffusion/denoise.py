@@ -13,7 +13,7 @@ from diffusion.guiders import THIRD, push_of, rule_of
 from diffusion.inpaint import inpaint_inputs
 from diffusion.kinds import kind_of
 from diffusion.patches import driven, patch_inputs
-from diffusion.recipes import Guider, ModelRecipe, Recipe, without_strengths
+from diffusion.recipes import Guider, ModelRecipe, Recipe, unfit, without_strengths
 from diffusion.refiner import scores
 from diffusion.regions import Frame, laid_out
 from diffusion.samplers import OnStep, sample
@@ -193,9 +193,8 @@ def _check(jobs: Sequence[Job], schedule: Schedule) -> None:
         conditions = job.guider.positive, job.guider.negative, job.guider.third
         if len(jobs) > 1 and not all(one is None or one.plain for one in conditions):
             raise ValueError("a conditioning of several parts, or for a place, cannot be one batch with others")
-    if (model.prediction == "flow") != (schedule.kind == "flow") and model.prediction in ("flow", "v"):
-        fitting = "a flow schedule" if model.prediction == "flow" else "linear, scaled_linear or cosine"
-        raise ValueError(f"a model that predicts {model.prediction} needs {fitting}, not {schedule.kind}")
+    if why := unfit(model, schedule.kind):
+        raise ValueError(why)
 
 
 def _common(job: Job) -> tuple[object, ...]:

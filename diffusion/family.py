@@ -12,7 +12,7 @@ from torch import nn
 from diffusion import flux, pixel, refiner, sd3, stable
 from diffusion.guidance import Load, Network
 from diffusion.prompt import Cut
-from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
+from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe, picture_size
 from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Prompt
 
@@ -78,10 +78,7 @@ def family_of(recipe: Recipe) -> Family:
 
 def empty_latent(recipe: ModelRecipe, width: int | None = None, height: int | None = None, batch: int = 1) -> Latent:
     """Room for `batch` pictures of a size in pixels, the model's own by default. ValueError for one it cannot make."""
-    width, height = width or recipe.width, height or recipe.height
-    for name, side in (("width", width), ("height", height)):
-        if side < 1 or side % recipe.multiple:
-            raise ValueError(f"{name} must be a multiple of {recipe.multiple}, got {side}")
+    width, height = picture_size(recipe, width, height)
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
     shape = (batch, recipe.channels, height // recipe.factor, width // recipe.factor)

@@ -27,6 +27,7 @@ What = Literal[
 ]
 
 NAMES = {
+    "pixel": "a pixel-space model of weft",
     "sd": "Stable Diffusion 1.x or 2.x",
     "sdxl": "SDXL",
     "sdxl-refiner": "the SDXL refiner",
@@ -34,6 +35,12 @@ NAMES = {
     "flux": "Flux",
 }
 """What people call the families."""
+
+
+def called(family: str) -> str:
+    """What people call a family."""
+    return NAMES.get(family, family)
+
 
 KINDS: dict[str, tuple[str, str]] = {
     "checkpoint": ("a checkpoint", "LoadCheckpoint"),

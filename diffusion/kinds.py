@@ -101,6 +101,14 @@ def kind_of(sampler: Sampler, schedule: Schedule) -> tuple[Kind, float]:
     return kind, eta
 
 
+def fits_table(kind: str, table: str) -> str:
+    """Why a sampler cannot walk the levels of a table, and those that can; empty if it can."""
+    if kind not in KINDS or table in KINDS[kind].tables:
+        return ""
+    fitting = ", ".join(name for name, other in KINDS.items() if table in other.tables)
+    return f'sampler "{kind}" needs a {_either(KINDS[kind].tables)} schedule, not {table}; this one takes {fitting}'
+
+
 def takes_eta() -> list[str]:
     """The samplers whose share of fresh noise may be chosen."""
     return [name for name, kind in KINDS.items() if kind.random]

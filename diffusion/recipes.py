@@ -224,6 +224,25 @@ def text_encoder_of(model: ModelRecipe) -> TextEncoderRecipe:
     )
 
 
+def unfit(recipe: ModelRecipe, table: str) -> str:
+    """Why a model cannot be sampled on the levels of a table (a kind of `diffusion.schedule`); empty if it can."""
+    if (recipe.prediction == "flow") == (table == "flow") or recipe.prediction not in ("flow", "v"):
+        return ""
+    fitting = "a flow schedule" if recipe.prediction == "flow" else "linear, scaled_linear or cosine"
+    return f"a model that predicts {recipe.prediction} needs {fitting}, not {table}"
+
+
+def picture_size(recipe: ModelRecipe, width: int | None = None, height: int | None = None) -> tuple[int, int]:
+    """Width and height in pixels, the model's own where they are None. ValueError for what the model cannot make."""
+    width, height = width or recipe.width, height or recipe.height
+    for name, side in (("width", width), ("height", height)):
+        if side < 1 or side % recipe.multiple:
+            below = max(side // recipe.multiple, 1) * recipe.multiple
+            near = ", ".join(str(n) for n in dict.fromkeys((below, below + recipe.multiple)))
+            raise ValueError(f"{name} must be a multiple of {recipe.multiple}, got {side}; nearest {near}")
+    return width, height
+
+
 def to_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain JSON values, with the name of its class under "recipe"."""
     return {"recipe": type(recipe).__name__, **asdict(recipe)}

@@ -28,9 +28,6 @@ class T5(nn.Module):
         """The last layer of a text read as `length` tokens, (1, length, width); zeros without an encoder."""
         if self.encoder is None:
             return torch.zeros(1, length, self.width)
-        if next(self.encoder.parameters()).dtype == torch.float16:
-            # it overflows in float16
-            self.encoder.to(torch.bfloat16)
         chunk = self._chunk(text, length, weighting)
         rows = [chunk, self._chunk("", length, "none")] if any(w != 1 for w in chunk.weights) else [chunk]
         ids = torch.tensor([row.ids for row in rows], device=next(self.encoder.parameters()).device)

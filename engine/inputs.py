@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Problem, WeftError, error
 from engine.paths import resolve_input
+from engine.spec import REQUIRED
 from engine.templates import NAMES, NO_VALUE, template_problems
 from engine.text import quoted
 
@@ -98,14 +99,14 @@ def check_files(workflow: "Workflow", allowed: Sequence[Path] = ()) -> list[Prob
     values |= dict.fromkeys(NAMES, 0)
     for node in workflow.nodes.values():
         for name, spec in node.cls.inputs.items():
-            value = _known(workflow, node, name)
+            value = before_a_run(workflow, node, name)
             if not isinstance(value, str):
                 continue
             found: tuple[Problem, ...] = ()
             if spec.template:
                 found = template_problems(value, values)
             elif spec.files:
-                literals = {other: _known(workflow, node, other) for other in (name, *spec.beside)}
+                literals = {k: v for k in (name, *spec.beside) if (v := before_a_run(workflow, node, k)) is not ...}
                 found = _not_found(spec, literals, workflow.document.folder, allowed)
             path = ("nodes", node.id, name) if name in node.literals else ("params", node.params[name])
             problems += [workflow.document.placed(problem, path) for problem in found]
@@ -124,8 +125,9 @@ def _not_found(
     return ()
 
 
-def _known(workflow: "Workflow", node: "NodeDef", name: str) -> object:
-    """The value that an input has before a run gives any."""
+def before_a_run(workflow: "Workflow", node: "NodeDef", name: str) -> Any:
+    """The literal that an input has before a run gives any; `...` where it has none."""
     if name in node.params:
-        return workflow.params[node.params[name]].spec.default
-    return node.literals.get(name)
+        default = workflow.params[node.params[name]].spec.default
+        return ... if default is REQUIRED else default
+    return node.literals.get(name, ...)

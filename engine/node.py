@@ -17,6 +17,7 @@ import types
 import typing
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -83,6 +84,8 @@ class Node(BaseModel):
     """The outputs that stand for loaded weights; see `Socket.resident`."""
     batches: ClassVar[bool] = False
     """Whether it has a `run_batch` of its own."""
+    foresees: ClassVar[bool] = False
+    """Whether it has a `foresee` of its own."""
     seeds: ClassVar[tuple[str, ...]]
     """The inputs that are seeds."""
     templates: ClassVar[tuple[str, ...]]
@@ -93,6 +96,16 @@ class Node(BaseModel):
     def run(self, ctx: Context) -> Any:
         """Make the output from the inputs."""
         raise NotImplementedError(type(self).__name__)  # pragma: no cover - the class check refuses such a class
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """What can be told of the outputs before anything runs, by their names; see `engine.foresight`.
+
+        known: literals, and what the nodes before foresaw of linked inputs; an input of which nothing is known is not
+        in it. folder: the workflow's. It must be quick, and read no more than headers. Raises a WeftError for what does
+        not go together; its place may name an input.
+        """
+        return {}
 
     @classmethod
     def check(cls, literals: Mapping[str, Any]) -> Iterable[Problem]:
@@ -163,6 +176,7 @@ def check_class(cls: type[Node]) -> None:
             fail(str(why))
     cls.inputs = specs
     cls.batches = cls.run_batch.__func__ is not Node.run_batch.__func__  # type: ignore[attr-defined]
+    cls.foresees = cls.foresee.__func__ is not Node.foresee.__func__  # type: ignore[attr-defined]
     cls.seeds = tuple(name for name, spec in specs.items() if spec.seed)
     cls.templates = tuple(name for name, spec in specs.items() if spec.template)
     cls.outputs, cls.single = _outputs(cls, hints["return"], fail)

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from engine.cache import Cache
 from engine.cache.codec import sockets
 from engine.context import Settings
-from engine.errors import Place, Problem, WeftError
+from engine.errors import Place, Problem, WeftError, error
+from engine.foresight import foresee_runs
 from engine.graph import Graph, Link, NodeDef
 from engine.inputs import names_of
 from engine.keys import inputs_text, keys
@@ -81,6 +82,10 @@ def make_plan(
     for start in range(0, len(graphs), max(1, settings.batch)):
         chunk = range(start, min(start + max(1, settings.batch), len(graphs)))
         _add_tasks(graphs, prepared, chunk, tasks, targets)
+    if not (have or over or lost):
+        problems = foresee_runs(graphs, settings.folder)
+        if problems:
+            raise error(problems)
     known = cache.known(t.key for t in tasks.values() if not t.node.cls.effect) if settings.use_cache else set()
     wanted = {task for _, task in targets}
     for task in reversed(tasks.values()):

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from diffusion.recipes import Control, ControlNetRecipe
+from diffusion.identify import called
+from diffusion.recipes import Control, ControlNetRecipe, ModelRecipe, VAERecipe
 from diffusion.types import Picture
 from engine.context import Context
 from engine.errors import Place, Problem, error
@@ -50,6 +51,11 @@ class LoadControlNet(Node):
         "auto", about="what to compute in; auto: as the model that it steers"
     )
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The recipe itself."""
+        return {"controlnet": recipe_for(known["source"], folder)} if "source" in known else {}
+
     def run(self, ctx: Context) -> ControlNet:
         return replace(recipe_for(self.source, ctx.settings.folder), dtype=self.dtype)
 
@@ -88,9 +94,19 @@ class ControlNetApply(Node):
             what = f"start {start:g} is after end {end:g}"
             yield Problem("E-RANGE", what, "let it begin before it ends", Place(input="end"))
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The model. Errors as in `check_fit`."""
+        model, net = known.get("model"), known.get("controlnet")
+        if not isinstance(model, ModelRecipe):
+            return {}
+        if isinstance(net, ControlNetRecipe):
+            check_fit(net, model, known.get("vae", ...), known.get("mode", ...), known.get("guess") is True)
+        return {"model": model}
+
     def run(self, ctx: Context) -> Model:
         net = self.controlnet
-        self._check_fit()
+        check_fit(net, self.model, self.vae, self.mode, self.guess)
         pixels = self.image.pixels
         digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}\n".encode() + pixels.tobytes()).hexdigest()
         vae = None if net.hint == "pixels" else self.vae
@@ -99,25 +115,28 @@ class ControlNetApply(Node):
         )
         return replace(self.model, controls=(*self.model.controls, control))
 
-    def _check_fit(self) -> None:
-        from diffusion.identify import NAMES
 
-        net, model = self.controlnet, self.model
-        if net.family != model.family:
-            names = [NAMES.get(family, family) for family in (net.family, model.family)]
-            what = f"the ControlNet is for {names[0]}, and the model is {names[1]}"
-            raise error(Problem("E-ARCH", what, "take a ControlNet that was made for this model"))
-        if net.hint != "pixels" and self.vae is None:
-            what = "this ControlNet sees the picture as a latent, and vae is not linked"
-            raise error(Problem("E-ARCH", what, "link the VAE of the model"))
-        if net.hint != "pixels" and self.vae is not None and self.vae.space != model.space:
-            what = f"the VAE codes {self.vae.space}, and the model works in {model.space}"
-            raise error(Problem("E-ARCH", what, "link the VAE of the model"))
-        if self.guess and net.family not in ("sd", "sdxl"):
-            raise error(Problem("E-ARCH", "guess is for ControlNets of Stable Diffusion and SDXL", "leave guess out"))
-        if self.mode is not None and self.mode >= net.modes:
-            known = f"modes 0 to {net.modes - 1}" if net.modes else "one kind of picture"
-            raise error(Problem("E-RANGE", f"mode is {self.mode}, and this ControlNet knows {known}"))
-        if self.mode is None and net.modes:
-            what = f"this ControlNet knows {net.modes} kinds of pictures, and mode says none"
-            raise error(Problem("E-RANGE", what, f"say which: 0 to {net.modes - 1}"))
+def check_fit(net: ControlNetRecipe, model: ModelRecipe, vae: object, mode: object, guess: bool) -> None:
+    """E-ARCH for a net, a VAE or guessing that do not go with the model; E-RANGE for a mode that the net has not.
+
+    vae, mode: `...` where it is not known yet what they are.
+    """
+    if net.family != model.family:
+        what = f"the ControlNet is for {called(net.family)}, and the model is {called(model.family)}"
+        hint = "take a ControlNet that was made for this model"
+        raise error(Problem("E-ARCH", what, hint, Place(input="controlnet")))
+    if net.hint != "pixels" and vae is None:
+        what = "this ControlNet sees the picture as a latent, and vae is not linked"
+        raise error(Problem("E-ARCH", what, "link the VAE of the model", Place(input="vae")))
+    if net.hint != "pixels" and isinstance(vae, VAERecipe) and vae.space != model.space:
+        what = f"the VAE codes {vae.space}, and the model works in {model.space}"
+        raise error(Problem("E-ARCH", what, "link the VAE of the model", Place(input="vae")))
+    if guess and net.family not in ("sd", "sdxl"):
+        what = "guess is for ControlNets of Stable Diffusion and SDXL"
+        raise error(Problem("E-ARCH", what, "leave guess out", Place(input="guess")))
+    if isinstance(mode, int) and mode >= net.modes:
+        known = f"modes 0 to {net.modes - 1}" if net.modes else "one kind of picture"
+        raise error(Problem("E-RANGE", f"mode is {mode}, and this ControlNet knows {known}", place=Place(input="mode")))
+    if mode is None and net.modes:
+        what = f"this ControlNet knows {net.modes} kinds of pictures, and mode says none"
+        raise error(Problem("E-RANGE", what, f"say which: 0 to {net.modes - 1}", Place(input="mode")))

@@ -5,11 +5,30 @@ w the scale. `diffusion.guiders` has them all side by side.
 """
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from diffusion.recipes import Method
+from diffusion.identify import called
+from diffusion.recipes import Method, ModelRecipe
 from engine.context import Context
+from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from nodes.sockets import Conditioning, Guider, Model
+
+
+def guided(cls: type[Node], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a guider foresees: its model. E-ARCH for a conditioning of another family than the model's."""
+    model = known.get("model")
+    if not isinstance(model, ModelRecipe):
+        return {}
+    for name, spec in cls.inputs.items():
+        family = known.get(name)
+        if Conditioning in spec.kinds and isinstance(family, str) and family != model.family:
+            what = f"the conditioning is for {called(family)}, and the model is {called(model.family)}"
+            hint = "encode the text with the text encoder of this model"
+            raise error(Problem("E-ARCH", what, hint, Place(input=name)))
+    return {"guider": model}
 
 
 class CFG(Node):
@@ -28,6 +47,11 @@ class CFG(Node):
     rescale: float = Input(0.0, ge=0, le=1, about="how much of the deviation of eps_cond to restore")
     start: float = Input(0.0, ge=0, le=1, about="where on the schedule guidance begins")
     stop: float = Input(1.0, ge=0, le=1, about="where on the schedule guidance ends")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The model that is guided. E-ARCH for a conditioning of another family."""
+        return guided(cls, known)
 
     def run(self, ctx: Context) -> Guider:
         return self.guider()
@@ -213,6 +237,11 @@ class AutoGuider(Node):
     rescale: float = Input(0.0, ge=0, le=1, about="how much of the deviation of o to restore")
     start: float = Input(0.0, ge=0, le=1, about="where on the schedule guidance begins")
     stop: float = Input(1.0, ge=0, le=1, about="where on the schedule guidance ends")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The model that is guided. E-ARCH for a conditioning of another family."""
+        return guided(cls, known)
 
     def run(self, ctx: Context) -> Guider:
         method = Method("auto", (("strength", self.scale - 1),), self.start, self.stop, self.worse)

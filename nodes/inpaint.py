@@ -1,11 +1,14 @@
 """Latents of which only a part is painted anew."""
 
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 from engine.context import Context
 from engine.node import Input, Node
 from nodes.compute import dtype_for, models
 from nodes.sockets import VAE, Image, Latent, Mask
+from nodes.vae import encoded
 
 
 class InpaintLatent(Node):
@@ -23,6 +26,11 @@ class InpaintLatent(Node):
     edge: Literal["hard", "soft"] = Input(
         "hard", about="hard: all or nothing, divided at a half; soft: grey parts of the mask are mixed at each step"
     )
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The space of the latent."""
+        return encoded(known)
 
     def run(self, ctx: Context) -> Latent:
         from diffusion.family import family_of

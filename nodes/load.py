@@ -1,7 +1,9 @@
 """Loading models. What travels on is a recipe: the weights are read when something first computes with them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node
@@ -42,6 +44,15 @@ class LoadCheckpoint(Node):
     config: str | None = Input(
         None, about="of a single file: a folder or hub id of its family, for configurations and tokenizers"
     )
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The recipes themselves."""
+        given = "source", "revision", "variant", "config"
+        if any(name not in known for name in given):
+            return {}
+        source, *how = (known[name] for name in given)
+        return dict(zip(Checkpoint._fields, recipes(source, folder, *how), strict=True))
 
     def run(self, ctx: Context) -> Checkpoint:
         given = (self.source, ctx.settings.folder, self.revision, self.variant, self.config)

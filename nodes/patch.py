@@ -1,10 +1,10 @@
 """Patches: what changes a model and keeps its weights. What travels on is a recipe that names the files."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from diffusion.recipes import ModelRecipe, Patch, TextEncoderRecipe, text_encoder_of
 from diffusion.types import Picture
@@ -92,6 +92,19 @@ class LoRALoad(Node):
     start: float = Input(0.0, ge=0, le=1, about="where on the schedule it begins to act")
     end: float = Input(1.0, ge=0, le=1, about="where on the schedule it stops")
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """Model and text encoder. E-ARCH for a LoRA that was made for another model."""
+        from diffusion.patch_check import check_lora
+
+        model, encoder = known.get("model"), known.get("text_encoder")
+        if not isinstance(model, ModelRecipe):
+            return {}
+        if "source" in known:
+            with fitting():
+                check_lora(find_file(known["source"], folder), model)
+        return {"model": model, "text_encoder": encoder or text_encoder_of(model)}
+
     def run(self, ctx: Context) -> LoRA:
         from diffusion.patch_check import check_lora
 
@@ -148,6 +161,17 @@ class IPAdapterApply(Node):
     start: float = Input(0.0, ge=0, le=1, about="where on the schedule it begins to act")
     end: float = Input(1.0, ge=0, le=1, about="where on the schedule it stops")
     image_encoder: str | None = Input(None, about="the folder of CLIP's vision model; default: image_encoder beside it")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The model. E-ARCH for an adapter that was made for another."""
+        from diffusion.patch_check import check_ip_adapter
+
+        model = known.get("model")
+        if isinstance(model, ModelRecipe) and "source" in known:
+            with fitting():
+                check_ip_adapter(find_file(known["source"], folder), model)
+        return {"model": model} if isinstance(model, ModelRecipe) else {}
 
     def run(self, ctx: Context) -> Model:
         from diffusion.patch_check import check_ip_adapter

@@ -1,13 +1,14 @@
 """Sampling: noise, an empty latent, and the denoiser that walks down a schedule."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from diffusion.kinds import KINDS, takes_eta
-from diffusion.recipes import without_strengths
+from diffusion.kinds import KINDS, fits_table, takes_eta
+from diffusion.recipes import ModelRecipe, picture_size, unfit, without_strengths
 from diffusion.types import Sampler as SamplerValue
 from engine.context import Context
-from engine.errors import Place, Problem
+from engine.errors import Place, Problem, error
 from engine.node import Input, Node, Seed
 from engine.text import size
 from nodes.compute import Previews, dtype_for, fitting, models
@@ -66,6 +67,11 @@ class Sampler(Node):
             what = f'sampler "{literals["kind"]}" takes no eta'
             yield Problem("E-RANGE", what, f"those that do: {', '.join(takes_eta())}", Place(input="eta"))
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The kind of sampler."""
+        return {"sampler": known["kind"]} if "kind" in known else {}
+
     def run(self, ctx: Context) -> SamplerValue:
         return SamplerValue(self.kind, self.eta)
 
@@ -105,6 +111,19 @@ class EmptyLatent(Node):
             what = f"needs about {size(needed)}, limit {size(LATENT_BYTES)}"
             yield Problem("E-LIMIT", what, "make width, height or batch smaller", Place(input="width"))
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The space of the latent. E-STEP for a size that the model cannot make."""
+        model = known.get("model")
+        if not isinstance(model, ModelRecipe):
+            return {}
+        for side in ("width", "height"):
+            try:
+                picture_size(model, **{side: known.get(side)})
+            except ValueError as why:
+                raise error(Problem("E-STEP", str(why), place=Place(input=side))) from why
+        return {"latent": model.space}
+
     def run(self, ctx: Context) -> Latent:
         from diffusion.family import empty_latent
 
@@ -125,6 +144,24 @@ class UNetDenoise(Node):
     sampler: SamplerValue
     noise: NoiseValue
     latent: Latent
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The space of the latent. E-ARCH for a latent of another model, and for a sampler or schedule unfit for it."""
+        model, table = known.get("guider"), known.get("schedule")
+        if not isinstance(model, ModelRecipe):
+            return {}
+        if known.get("latent", model.space) != model.space:
+            what = f"the latent is in the space {known['latent']}, and the model works in {model.space}"
+            raise error(Problem("E-ARCH", what, "make the latent with this model or its VAE", Place(input="latent")))
+        if isinstance(table, str) and (why := unfit(model, table)):
+            raise error(Problem("E-ARCH", why, place=Place(input="schedule")))
+        kind = known.get("sampler")
+        if isinstance(table, str) and isinstance(kind, str):
+            kind = model.sampler if kind == "model" else kind
+            if why := fits_table(kind, table):
+                raise error(Problem("E-ARCH", why, place=Place(input="sampler")))
+        return {"latent": model.space}
 
     def run(self, ctx: Context) -> Latent:
         return self.run_batch([self], [ctx])[0]

@@ -1,8 +1,11 @@
 """Noise schedules: which noise levels a sampler visits."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+from diffusion.recipes import ModelRecipe
 from diffusion.types import Sampler, ScheduleConfig
 from engine.context import Context
 from engine.node import Input, Node
@@ -48,6 +51,16 @@ class NoiseSchedule(Node):
     zero_snr: bool = Input(False, about="rescale so that the first level is pure noise (Lin et al. 2023)")
     timesteps: list[float] | None = Input(None, about="the timesteps outright, falling; steps is then not used")
     sigmas: list[float] | None = Input(None, about="sigma / alpha of each level outright, falling")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The kind of the noise table."""
+        kind, model = known.get("kind"), known.get("model", ...)
+        if kind == "model" and model is None:
+            return {"schedule": ScheduleConfig().kind}
+        if kind == "model":
+            return {"schedule": model.schedule.kind} if isinstance(model, ModelRecipe) else {}
+        return {"schedule": kind} if kind else {}
 
     def run(self, ctx: Context) -> Schedule:
         from diffusion.schedule import schedule

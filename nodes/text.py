@@ -1,5 +1,10 @@
 """Text as conditioning."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusion.recipes import TextEncoderRecipe
 from diffusion.types import Prompt, Weighting
 from engine.context import Context
 from engine.node import Input, Node
@@ -30,6 +35,12 @@ class TextEncode(Node):
     clip_skip: int = Input(0, ge=0, le=64, about="how many of a CLIP encoder's last layers to leave out")
     max_tokens: int | None = Input(None, ge=2, le=4096, about="tokens that T5 reads; default: what the model takes")
     weighting: Weighting = Input("none", about="how weights in the text are read")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The family whose encoder made it."""
+        encoder = known.get("text_encoder")
+        return {"conditioning": encoder.family} if isinstance(encoder, TextEncoderRecipe) else {}
 
     def run(self, ctx: Context) -> Conditioning:
         from diffusion.family import family_of

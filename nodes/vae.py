@@ -1,9 +1,29 @@
 """Between pictures and latents."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusion.recipes import VAERecipe
 from engine.context import Context
+from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from nodes.compute import dtype_for, models
 from nodes.sockets import VAE, Image, Latent
+
+
+def encoded(known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is foreseen of a latent that a VAE makes: its space."""
+    vae = known.get("vae")
+    return {"latent": vae.space} if isinstance(vae, VAERecipe) else {}
+
+
+def check_space(latent: str, vae: VAERecipe) -> None:
+    """E-ARCH for a latent in another space than the VAE's."""
+    if latent != vae.space:
+        what = f"the latent is in the space {latent}, and this VAE decodes {vae.space}"
+        raise error(Problem("E-ARCH", what, "use the VAE of the model that made it", Place(input="latent")))
+
 
 TILE = "pixels a side of the tiles to work in, for pictures that memory has no room for; 0: the whole at once"
 
@@ -18,6 +38,11 @@ class VAEEncode(Node):
     vae: VAE
     image: Image
     tile: int = Input(0, ge=0, le=4096, multiple_of=32, about=TILE)
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The space of the latent."""
+        return encoded(known)
 
     def run(self, ctx: Context) -> Latent:
         from diffusion.family import family_of
@@ -40,15 +65,19 @@ class VAEDecode(Node):
     latent: Latent
     tile: int = Input(0, ge=0, le=4096, multiple_of=32, about=TILE)
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """Nothing of the picture. E-ARCH for a latent in another space."""
+        vae, space = known.get("vae"), known.get("latent")
+        if isinstance(vae, VAERecipe) and isinstance(space, str):
+            check_space(space, vae)
+        return {}
+
     def run(self, ctx: Context) -> Image:
         from diffusion.family import family_of
         from diffusion.latent import tiled
 
-        if self.latent.space != self.vae.space:
-            raise ValueError(
-                f"the latent is in the space {self.latent.space}, and this VAE decodes {self.vae.space}; "
-                "use the VAE of the model that made it"
-            )
+        check_space(self.latent.space, self.vae)
         with models(ctx) as store:
             module = store.load(self.vae, ctx.device, dtype_for(self.vae, ctx))
             with tiled(module, self.tile):

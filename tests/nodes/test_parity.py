@@ -228,7 +228,7 @@ def test_a_sweep_of_prompts_and_scales_is_one_batch(checkpoint, tmp_path, kind):
                   "guide__positive": "@sizes"}, "sizes are part of SDXL's conditioning"),
         ("sdxl", {"other__source": "sd15", "denoise__latent": "@small"}, "the latent is in the space sd, and"),
         ("sdxl", {"other__source": "sd15", "wanted__text_encoder": "@other.text_encoder"},
-         "the conditioning lacks pooled: encode the text with the text encoder of this model"),
+         "the conditioning is for Stable Diffusion 1.x or 2.x, and the model is SDXL"),
         ("sdxl", {"other__source": "sd15", "decode__vae": "@other.vae"}, "the latent is in the space sdxl, and"),
     ],
 )  # fmt: skip

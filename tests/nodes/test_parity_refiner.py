@@ -170,7 +170,7 @@ def test_two_parts_draw_what_the_whole_draws(run_nodes, graph, checkpoint, sampl
     [
         ({"scored": {"type": "SizeCondition", "conditioning": "@wanted", "width": 64, "height": 64,
                      "aesthetic_score": 6.0}, "guide__positive": "@scored"}, "only the SDXL refiner is told"),
-        ({"guide_2__positive": "@wanted"}, "32 wide, and this model takes 16"),
+        ({"guide_2__positive": "@wanted"}, "the conditioning is for SDXL, and the model is the SDXL refiner"),
         ({"better__text_2": "a hen"}, "the refiner has one text encoder"),
     ],
 )  # fmt: skip

@@ -190,7 +190,7 @@ def test_p7_bfloat16_is_near(ours):
         ({"schedule__kind": "linear"}, "a model that predicts flow needs a flow schedule, not linear"),
         ({"wanted__clip_skip": 9}, "clip_skip asks for layer 11 of a text encoder that has 3"),
         ({"other": {"type": "LoadCheckpoint", "source": "sdxl"}, "wanted__text_encoder": "@other.text_encoder"},
-         "pooled of the conditioning is 16 wide, and this model takes 32: encode the text"),
+         "the conditioning is for SDXL, and the model is SD3; encode the text"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_says_why(ours, checkpoint, changes, message):

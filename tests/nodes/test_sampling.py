@@ -104,10 +104,14 @@ def test_every_sampler_runs(tiny_model, run_nodes, kind):
         ),
         (
             {"sampler__kind": "pndm"},
-            'E-RUN denoise: sampler "pndm" needs a linear or scaled_linear schedule, not cosine; this one takes ddpm',
+            'E-ARCH workflow denoise.sampler: sampler "pndm" needs a linear or scaled_linear schedule, not cosine; '
+            "this one takes ddpm",
         ),
         ({"wanted__text": "x"}, 'E-RUN wanted: unknown class "x"; known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9'),
-        ({"sampler__kind": "flow_euler"}, 'E-RUN denoise: sampler "flow_euler" needs a flow schedule, not cosine'),
+        (
+            {"sampler__kind": "flow_euler"},
+            'E-ARCH workflow denoise.sampler: sampler "flow_euler" needs a flow schedule, not cosine',
+        ),
         ({"sampler__kind": "ddim2"}, 'E-CHOICE workflow sampler.kind: "ddim2" is not a choice; did you mean "ddim"?'),
         ({"base__source": "ddpm-digit"}, "E-NOTFOUND workflow base.source: no model"),
         ({"blank__width": 20}, "E-STEP workflow blank.width: 20 is not a multiple of 8; nearest: 16, 24"),
