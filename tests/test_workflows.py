@@ -45,6 +45,7 @@ QUICK = {
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
     "two-controlnets": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64, "count": 2},
     "two-loras": {"steps": 2, "width": 64, "height": 64},
+    "upscale": {"steps": 4, "width": 64, "height": 48, "factor": 1.5},
 }
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
 
@@ -76,6 +77,7 @@ PICTURES = {
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
     "two-controlnets": {"two-controlnets-7-0.png": (64, 64), "two-controlnets-7-1.png": (64, 64)},
     "two-loras": {"two-loras-7-0.png": (64, 64)},
+    "upscale": {"upscale-latent-7.png": (96, 72), "upscale-lanczos-7.png": (96, 72)},
 }
 """The pictures that each must leave, with their sizes where these are fixed."""
 
@@ -98,6 +100,7 @@ CHECKPOINTS = {
     "sdxl-turbo": {"model": "sdxl-turbo"},
     "two-controlnets": {"model": "sd15", "edge_net": "control-sd15", "colour_net": "control-sd15-other"},
     "two-loras": {"model": "sdxl", "fast": "lora-sdxl", "style": "lora-sdxl-other"},
+    "upscale": {"model": "sd15"},
 }
 """Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
 
