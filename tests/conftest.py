@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# before torch is imported: the tests run in as many processes as is good for two cores, and threads would fight
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

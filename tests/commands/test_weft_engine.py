@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import toy_nodes
-from conftest import SUMS
+from sums import SUMS
 
 from commands import engine as verb
 from engine.serve import Server
