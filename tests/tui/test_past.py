@@ -86,10 +86,12 @@ def test_a_runs_workflow_is_opened_as_it_ran(tmp_path: Path, file: Path) -> None
 
 def test_a_run_is_watched_again_from_its_events(tmp_path: Path, file: Path) -> None:
     async def work(stage: Stage) -> None:
+        stage.engine.cached = {"base", "positive"}
         await ran(stage, tmp_path, 11)
         await opened(stage)
         await stage.press("r")
         await stage.until(lambda: "✓ denoise" in stage.text())
+        assert "≡ positive" in stage.text()
         await stage.until(lambda: "▀" in stage.text())
         await stage.until(lambda: "× 1   done" in stage.text())
         await stage.press("plus")

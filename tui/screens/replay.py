@@ -89,6 +89,7 @@ class ReplayScreen(WeftScreen):
         """Show what has happened."""
         player = self.player
         run = self.board.run = player.run
+        self.board.plan = run.plan
         if self._session is None:
             return
         self.query_one("#graph", GraphView).states_changed()
