@@ -207,3 +207,16 @@ def test_of_a_sweep_each_picture_has_its_values(tmp_path: Path, file: Path) -> N
         assert stage.session.nodes["guide"]["scale"] == 3.0
 
     play(work, tmp_path, file)
+
+
+def test_a_run_whose_weft_is_gone_is_unfinished(tmp_path: Path, file: Path) -> None:
+    history = History(tmp_path / "state")
+    history.begin("lost", "", "lost", json.dumps(WORKFLOW), {}, "cpu")
+    history.close()
+
+    async def work(stage: Stage) -> None:
+        await opened(stage)
+        assert "⊘" in stage.row("lost")
+        assert "unfinished" in stage.text()
+
+    play(work, tmp_path, file)

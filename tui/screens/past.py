@@ -23,7 +23,8 @@ from tui.widgets.picture import PictureView, opened
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-GLYPHS = {"done": ("✓", "done"), "cancelled": ("⊘", "cancelled"), "running": ("▶", "running")}
+GLYPHS = {"done": ("✓", "done"), "cancelled": ("⊘", "cancelled"), "running": ("▶", "running"),
+          "unfinished": ("⊘", "cancelled")}  # fmt: skip
 
 
 class HistoryScreen(ListScreen):
@@ -69,7 +70,7 @@ class HistoryScreen(ListScreen):
         if self._words:
             rows.append(("", Text(f"with {look.safe(self._words)}", look.style(app, "accent"))))
         for past in self._past:
-            glyph, role = GLYPHS.get(past.status, ("✗", "failed"))
+            glyph, role = GLYPHS.get(self._status(past), ("✗", "failed"))
             when = time.strftime("%d %b %H:%M", time.localtime(past.began))
             line = Text.assemble(
                 (_marks(past, self._marked), look.style(app, "accent")), (f"{glyph} ", look.style(app, role)),
@@ -111,12 +112,16 @@ class HistoryScreen(ListScreen):
             return
         self._describe(past)
 
+    def _status(self, past: Past) -> str:
+        """What became of it. One that goes on, but not here, was begun by a weft that is gone, or by another one."""
+        return "unfinished" if past.status == "running" and past.id not in self.desk.runs else past.status
+
     def _describe(self, past: Past) -> None:
         output, pictures, swept = self.output, _pictures(past), sets_of(past)[1]
         variant = output["variant"] if output is not None else None
         values = {**(swept if variant is None else {}), **values_of(past, variant)}
         text = Text()
-        pairs = [("status", past.status), ("problem", past.problem), ("workflow", past.file or past.name),
+        pairs = [("status", self._status(past)), ("problem", past.problem), ("workflow", past.file or past.name),
                  ("device", past.device), ("took", seconds(past.seconds)), ("ran", f"{past.ran}, cached {past.cached}"),
                  *values.items()]  # fmt: skip
         if output is not None:
