@@ -31,7 +31,7 @@ class GraphView(ScrollView, inherit_bindings=False):
     """See the module. The screen moves the selection by keys; a click does here."""
 
     can_focus = True
-    DEFAULT_CSS = "GraphView { overflow: auto; }"
+    DEFAULT_CSS = "GraphView { overflow: auto; scrollbar-size: 1 1; }"
 
     class Selected(Message):
         """A node, or in the text a line, was clicked. again: it was selected already."""

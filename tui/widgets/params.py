@@ -30,7 +30,7 @@ class ParamsPane(ScrollView, inherit_bindings=False):
     """See the module."""
 
     can_focus = True
-    DEFAULT_CSS = "ParamsPane { overflow: auto; }"
+    DEFAULT_CSS = "ParamsPane { overflow: hidden auto; scrollbar-size: 1 1; }"
 
     class Selected(Message):
         """A row was clicked. again: it was selected already."""
