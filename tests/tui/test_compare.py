@@ -178,6 +178,10 @@ def test_story_4_fifteen_pictures_encode_text_once(tmp_path: Path, monkeypatch: 
         (sheet,) = [o["path"] for o in run.outputs if o.get("variant") is None]
         with Image.open(sheet) as opened:
             assert opened.width > opened.height
+            told = json.loads(opened.text["weft_sweep"])
+            assert told["columns"] == 5
+            assert told["variants"][7] == {"seed": 43, "guide.scale": 6.5}
+            assert str(tmp_path) not in opened.text["weft_sweep"]
         await stage.until(lambda: stage.text().count("▀") > 15)
         await stage.press("down", "right", "p")
         assert stage.session.data["params"]["seed"] == 43
