@@ -88,7 +88,9 @@ class Identity:
 
     @property
     def hint(self) -> str:
-        """Which node loads it; empty if none does."""
+        """Which node loads it, or what to get instead; empty if neither is known."""
+        if self.what in ("denoiser", "text encoder"):
+            return "get the whole model as a folder in diffusers layout"
         node = KINDS.get(self.what, ("", ""))[1]
         return f"load it with {node}" if node else ""
 

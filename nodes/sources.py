@@ -162,6 +162,9 @@ def _single(path: Path, source: str, folder: Path, config: str | None) -> "Singl
     from diffusion import single
 
     identity = known_as(path, source, "checkpoint")
+    if identity.family not in ("sd", "sdxl"):
+        what = f"{quoted(source)} is {identity}; in one file weft loads Stable Diffusion 1.x, 2.x and SDXL"
+        raise error(Problem("E-ARCH", what, "get the whole model as a folder in diffusers layout"))
     row = single.kind_of(identity)
     if config is None:
         ids = single.CONFIGS.get(row, ())
@@ -176,9 +179,6 @@ def _single(path: Path, source: str, folder: Path, config: str | None) -> "Singl
 def _without_config(source: str, identity: "Identity", ids: Sequence[str]) -> WeftError:
     from diffusion import single
 
-    if identity.family not in ("sd", "sdxl"):
-        what = f"{quoted(source)} is {identity}; in one file weft loads Stable Diffusion 1.x, 2.x and SDXL"
-        return error(Problem("E-ARCH", what, "get the model as a folder in diffusers layout"))
     if not ids:
         what = f"{quoted(source)} is {identity} of a kind that the file does not tell"
         return error(Problem("E-NOTFOUND", what, "name a folder in diffusers layout as config", exit_code=3))

@@ -15,13 +15,21 @@ LAYERS = 1
 
 
 def write(folder: Path, path: Path, metadata: Mapping[str, str] | None = None, **more: torch.Tensor) -> Path:
-    """Write the model of a folder as one file, and give back its path. more: further tensors to put in."""
+    """Write the model of a folder as one file, and give back its path. more: further tensors to put in.
+
+    Stable Diffusion 2.x, whose text begins its padding with "!", has its text encoder as OpenCLIP has it.
+    """
     double = (folder / "text_encoder_2").is_dir()
     refiner = double and not (folder / "text_encoder").is_dir()
     found = dict(more)
     found |= _put("model.diffusion_model.", unet(_part(folder, "unet")))
     found |= _put("first_stage_model.", vae(_part(folder, "vae")))
-    if not refiner:
+    opened = not double and '"pad_token": "!"' in (folder / "tokenizer" / "tokenizer_config.json").read_text()
+    if opened:
+        text = open_clip(_with_prefix(_part(folder, "text_encoder")))
+        width = text["ln_final.weight"].shape[0]
+        found |= _put("cond_stage_model.model.", {**text, "text_projection": torch.eye(width)})
+    elif not refiner:
         first = "conditioner.embedders.0.transformer." if double else "cond_stage_model.transformer."
         found |= _put(first, _with_prefix(_part(folder, "text_encoder")))
     if double:

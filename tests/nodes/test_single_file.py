@@ -10,6 +10,8 @@ import single_files
 import text_to_image
 import torch
 from parity import assert_same, pixels
+from PIL import Image
+from safetensors.torch import save_file
 from transformers import CLIPTextModelWithProjection
 
 from diffusion import header, single
@@ -85,6 +87,62 @@ def test_the_refiner_keeps_one_text_encoder_in_its_file(checkpoint, one_file, tm
     )
     assert here.keys() == there.keys()
     assert all(torch.equal(here[name], there[name]) for name in here)
+
+
+def test_p12_stable_diffusion_2_keeps_its_text_encoder_as_openclip_does(checkpoint, one_file, run_nodes):
+    file, configs = one_file("sd21")
+    assert "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight" in header.read(file).tensors
+    picture = ours(run_nodes, file, base__config=str(configs))
+    assert np.array_equal(picture, ours(run_nodes, checkpoint("sd21")))
+    pipe = diffusers.StableDiffusionPipeline.from_single_file(
+        str(file), config=str(configs), local_files_only=True, torch_dtype=torch.float32
+    )
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="leading")
+    assert_same(ours(run_nodes, file, base__config=str(configs), schedule__spacing="leading"),
+                pixels(pipe, num_inference_steps=4, guidance_scale=7.5))  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["sd15-inpaint", "sdxl-inpaint"])
+def test_p12_a_file_of_9_channels(checkpoint, one_file, run_nodes, tmp_path, kind):
+    values = np.random.default_rng(0).integers(0, 255, (64, 64, 4), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "in.png")
+    file, configs = one_file(kind)
+    painted = {
+        "open": {"type": "LoadImage", "path": "in.png"},
+        "blank": {"type": "InpaintLatent", "vae": "@base.vae", "image": "@open.image", "mask": "@open.mask"},
+    }
+    picture = ours(run_nodes, file, base__config=str(configs), **painted)
+    assert np.array_equal(picture, ours(run_nodes, checkpoint(kind), **painted))
+    assert recipes(str(file), tmp_path, config=str(configs))[0].inpaints
+
+
+def test_a_file_of_9_channels_wants_the_configurations_of_such_a_model(one_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    problem = refusal(str(one_file("sd15-inpaint")[0]), tmp_path)
+    assert "hf download stable-diffusion-v1-5/stable-diffusion-inpainting" in problem.hint
+    problem = refusal(str(one_file("sd15-inpaint")[0]), tmp_path, config=str(one_file("sd15")[1]))
+    assert "model.diffusion_model.input_blocks.0.0.weight is 8 x 9 x 3 x 3, expected 8 x 4 x 3 x 3" in problem.what
+
+
+ELSEWHERE = {
+    "sd3": ({"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": (2, 2),
+             "first_stage_model.decoder.conv_in.weight": (2, 16, 3, 3)},
+            "is a checkpoint for SD3; in one file weft loads Stable Diffusion 1.x, 2.x and SDXL"),
+    "flux": ({"double_blocks.0.img_attn.qkv.weight": (2, 2)},
+             "is a denoiser without its VAE and text encoders for Flux"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", [None, "sd3"])
+@pytest.mark.parametrize("family", ELSEWHERE)
+def test_a_file_of_sd3_or_flux_is_refused_with_the_way_out(checkpoint, tmp_path, family, config):
+    shapes, message = ELSEWHERE[family]
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / "m.safetensors")
+    problem = refusal("m.safetensors", tmp_path, config=config and str(checkpoint(config)))
+    assert problem.code == "E-ARCH"
+    assert problem.what == f'"m.safetensors" {message}'
+    assert problem.hint == "get the whole model as a folder in diffusers layout"
 
 
 def test_a_mark_of_v_prediction_goes_before_the_folder(checkpoint, one_file, tmp_path):
