@@ -1,9 +1,9 @@
 """Loading a VAE by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from diffusion.recipes import VAERecipe
 from engine.context import Context
@@ -73,6 +73,15 @@ class LoadVAE(Node):
     )
     revision: str | None = Input(None, about="of a hub id: a branch, a tag or a commit; absent: main")
     variant: str | None = Input(None, about="of the weight files, such as fp16; absent: the plain ones, if there are")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The recipe itself."""
+        given = "source", "family", "revision", "variant"
+        if any(name not in known for name in given):
+            return {}
+        source, *how = (known[name] for name in given)
+        return {"vae": recipe_for(source, folder, *how)}
 
     def run(self, ctx: Context) -> VAE:
         recipe = recipe_for(self.source, ctx.settings.folder, self.family, self.revision, self.variant)
