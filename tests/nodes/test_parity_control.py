@@ -47,7 +47,7 @@ def reference(checkpoint):
     @cache
     def loaded(cls, kind, nets):
         family = "union" if "union" in nets[0] and "flux" not in nets[0] else kind.partition("-")[0][:4]
-        family = {"sd21": "sd15", "sdxl": "sd15", "sd35": "sd3"}.get(family, family)
+        family = {"sd21": "sd15", "sdxl": "sd15", "lcm": "sd15", "sd35": "sd3"}.get(family, family)
         found = [CLASSES[family].from_pretrained(checkpoint(f"control-{net}")) for net in nets]
         found = found[0] if len(found) == 1 else found
         if cls is FLUX and len(nets) > 1:
@@ -62,6 +62,7 @@ def reference(checkpoint):
         call = {"num_inference_steps": STEPS, "guidance_scale": 7.5, **call}
         return pixels(loaded(cls, kind, nets), seed=SEED, **call)
 
+    go.pipeline = loaded
     return go
 
 
@@ -216,7 +217,8 @@ def test_p10_nets_of_transformers(ours, reference, case):
     )
 
 
-def test_p10_image_to_image(ours, reference):
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_p10_image_to_image(ours, reference, kind):
     changes = {
         "coded": {"type": "VAEEncode", "vae": "@base.vae", "image": "@picture_1.image"},
         "late": {"type": "CutSchedule", "schedule": "@schedule", "start": 0.5},
@@ -226,8 +228,40 @@ def test_p10_image_to_image(ours, reference):
     }
     call = {"image": picture(1), "control_image": picture(0), "strength": 0.5,
             "controlnet_conditioning_scale": 1.0}  # fmt: skip
-    there = reference(diffusers.StableDiffusionControlNetImg2ImgPipeline, "sd15", ("sd15",), **call)
-    assert_same(ours("sd15", [("sd15", {})], beside={"1.png": picture(1)}, **changes), there)
+    cls = {
+        "sd15": diffusers.StableDiffusionControlNetImg2ImgPipeline,
+        "sdxl": diffusers.StableDiffusionXLControlNetImg2ImgPipeline,
+    }[kind]
+    there = reference(cls, kind, (kind,), **call)
+    assert_same(ours(kind, [(kind, {})], beside={"1.png": picture(1)}, **changes), there)
+
+
+def test_p10_with_lcm(ours, reference):
+    told = {"type": "FluxGuidance", "conditioning": "@wanted", "scale": 3.0}
+    changes = {"told": told, "guide__positive": "@told", "guide__scale": 1.0, "sampler__kind": "model"}
+    there = reference(SD, "lcm", ("sd15",), image=picture(0), guidance_scale=3.0)
+    assert_same(ours("lcm", [("sd15", {})], **changes), there)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_p10_p11_with_a_lora(ours, reference, checkpoint, strength):
+    lora = {
+        "type": "LoRALoad", "model": "@base.model", "text_encoder": "@base.text_encoder",
+        "source": str(checkpoint("lora-sdxl")), "strength": strength,
+    }  # fmt: skip
+    before = {"steered_0__model": "@lora.model", "wanted__text_encoder": "@lora.text_encoder"}
+    here = ours("sdxl", [("sdxl", {"strength": 0.8})], lora=lora, **before)
+    call = {"image": picture(0), "controlnet_conditioning_scale": 0.8}
+    plain = reference(SDXL, "sdxl", ("sdxl",), **call)
+    pipe = reference.pipeline(SDXL, "sdxl", ("sdxl",))
+    pipe.load_lora_weights(checkpoint("lora-sdxl"), adapter_name="one")
+    pipe.set_adapters("one", strength)
+    try:
+        there = reference(SDXL, "sdxl", ("sdxl",), **call)
+    finally:
+        pipe.unload_lora_weights()
+    assert_same(here, there)
+    assert np.abs(here - plain).max() > 1e-2
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sd15-inpaint"])
