@@ -7,6 +7,8 @@ from tui.board import Run
 
 PAUSE = 1.0
 """Seconds that a pause in the events lasts at most: waiting for a model to load is no pleasure twice."""
+LEAD = 0.05
+"""Seconds before the first event, so that there is a time at which nothing has happened."""
 FASTEST, SLOWEST = 64.0, 0.125
 
 
@@ -45,8 +47,7 @@ class Player:
         if clock < self.clock:
             self._next, self.run = 0, Run(self._id)
         self.clock = clock
-        if clock:
-            self._play()
+        self._play()
 
     def faster(self, times: float) -> None:
         """Go so many times as fast as now, within limits."""
@@ -61,9 +62,9 @@ class Player:
 
 
 def without_pauses(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The events with "at" counted from the first, and long pauses shortened."""
+    """The events with "at" counted from `LEAD` before the first, and long pauses shortened."""
     found: list[Mapping[str, Any]] = []
-    clock, last = 0.0, events[0]["at"] if events else 0.0
+    clock, last = LEAD, events[0]["at"] if events else 0.0
     for event in events:
         clock += max(0.0, min(event["at"] - last, PAUSE))
         last = event["at"]

@@ -8,7 +8,7 @@ import pytest
 from fake_engine import WORKFLOW, Stage, picture, play
 
 from tui.history import History
-from tui.player import FASTEST, PAUSE, SLOWEST, Player, without_pauses
+from tui.player import FASTEST, LEAD, PAUSE, SLOWEST, Player, without_pauses
 
 
 @pytest.fixture
@@ -113,20 +113,20 @@ def test_the_clock_of_a_replay_stands_runs_and_is_set() -> None:
     events += [{"event": "node_progress", "at": 10.5 + n / 10, "step": n, "total": 10, **node} for n in range(1, 11)]
     events.append({"event": "run_finished", "at": 12.0, "status": "done", "seconds": 2.0})
     player = Player("r", events)
-    assert player.whole == pytest.approx(2.0)
+    assert player.whole == pytest.approx(2.0 + LEAD)
     assert player.turn(0.1)
     assert (player.run.status, player.run.cells) == ("running", {})
     assert not player.turn(0.1)
-    player.seek(1.01)
+    player.seek(1.01 + LEAD)
     assert player.run.cells[(0, "d")].step == 5
-    player.seek(0.75)
+    player.seek(0.75 + LEAD)
     assert player.run.cells[(0, "d")].step == 2, "the other way"
     player.paused = True
     assert not player.turn(9.0)
     player.paused = False
     player.faster(4.0)
     assert player.turn(0.1)
-    assert player.clock == pytest.approx(1.15)
+    assert player.clock == pytest.approx(1.15 + LEAD)
     player.seek(99.0)
     assert player.over
     assert (player.run.status, player.clock) == ("done", player.whole)
@@ -135,11 +135,18 @@ def test_the_clock_of_a_replay_stands_runs_and_is_set() -> None:
     player.faster(1e-9)
     assert player.speed == SLOWEST
     assert Player("r", []).over
+    once = Player("r", [{**event, "at": 3.0} for event in events])
+    once.seek(once.whole)
+    assert once.over
+    once.seek(0.0)
+    assert (once.run.status, once.over) == ("queued", False), "before the first event, though all came at once"
 
 
 def test_long_pauses_are_shortened() -> None:
     events = [{"at": at} for at in (100.0, 100.5, 160.0, 160.1)]
-    assert [e["at"] for e in without_pauses(events)] == pytest.approx([0.0, 0.5, 0.5 + PAUSE, 0.6 + PAUSE])
+    assert [e["at"] for e in without_pauses(events)] == pytest.approx(
+        [LEAD + at for at in (0.0, 0.5, 0.5 + PAUSE, 0.6 + PAUSE)]
+    )
     assert without_pauses([]) == []
 
 
