@@ -6,6 +6,7 @@ that is how shared work is done once.
 
 import functools
 import json
+import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,37 +134,65 @@ class FilesOfNodes:
         self._cache = cache
         self._settings = settings
         self._known: dict[tuple[Any, ...], list[list[str]]] = {}
+        self._seen: dict[tuple[Any, ...], tuple[Sequence[Path], list[int]]] = {}
 
     def __call__(self, node: NodeDef, name: str) -> list[list[str]]:
         """[name, sha256] of each file behind an input; raises Bad if one is missing or may not be read."""
-        beside = (node.literals.get(other) for other in node.cls.inputs[name].beside)
-        at = (node.id, name, node.literals[name], *beside)
+        at = self._at(node, name)
         known = self._known.get(at)
         if known is None:
-            known = self._known[at] = self._digest(node, name)
+            paths = self._find(node, name)
+            self._seen[at] = paths, _folders(paths)
+            known = self._known[at] = self._digest(name, paths)
         return known
 
     def changed(self, node: NodeDef) -> str:
         """The first input of a node whose files are no longer what they were when this plan was made, or nothing."""
         for name in inputs_with_files(node):
             try:
-                if self._digest(node, name) != self(node, name):
+                known = self(node, name)
+                paths, folders = self._seen[self._at(node, name)]
+                # the same files are found again as long as nothing came to their folders and nothing went
+                if _folders(paths) != folders:
+                    paths = self._find(node, name)
+                if self._digest(name, paths) != known:
                     return name
             except Bad:
                 return name
         return ""
 
-    def _digest(self, node: NodeDef, name: str) -> list[list[str]]:
-        spec = node.cls.inputs[name]
+    def _at(self, node: NodeDef, name: str) -> tuple[Any, ...]:
+        beside = (node.literals.get(other) for other in node.cls.inputs[name].beside)
+        return (node.id, name, node.literals[name], *beside)
+
+    def _find(self, node: NodeDef, name: str) -> Sequence[Path]:
         settings = self._settings
-        anywhere = (node.id, name) in settings.open_paths
+        allowed = (_ANYWHERE,) if (node.id, name) in settings.open_paths else settings.allowed
         try:
-            paths = spec.find_files(node.literals, settings.folder, (_ANYWHERE,) if anywhere else settings.allowed)
-            return [[name, self._cache.sha256(path)] for name, path in zip(names_of(paths), paths, strict=True)]
+            return node.cls.inputs[name].find_files(node.literals, settings.folder, allowed)
         except WeftError as why:
             raise Bad(_at_input(why.problems[0], name)) from why
         except OSError as why:
             raise Bad(_at_input(Problem("E-NOTFOUND", f"cannot read: {why.strerror}", exit_code=3), name)) from why
+
+    def _digest(self, name: str, paths: Sequence[Path]) -> list[list[str]]:
+        try:
+            return [[called, self._cache.sha256(path)] for called, path in zip(names_of(paths), paths, strict=True)]
+        except WeftError as why:
+            raise Bad(_at_input(why.problems[0], name)) from why
+        except OSError as why:
+            raise Bad(_at_input(Problem("E-NOTFOUND", f"cannot read: {why.strerror}", exit_code=3), name)) from why
+
+
+def _folders(paths: Sequence[Path]) -> list[int]:
+    """When something last came to or went from each folder that holds these files; 0 for one that is gone."""
+    found = []
+    for folder in dict.fromkeys(path.parent for path in paths):
+        try:
+            found.append(os.stat(folder).st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return found
 
 
 def inputs_with_files(node: NodeDef) -> list[str]:
