@@ -15,6 +15,7 @@ from engine.errors import WeftError
 from engine.spec import Bad
 from tui import look
 from tui.fields import Field
+from tui.widgets.typed import Line, Lines
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class AskText(Window[str]):
 
     def inside(self) -> ComposeResult:
         """An input, and below it what may be typed or what is wrong."""
-        yield Input(self._value, select_on_focus=True, compact=True)
+        yield Line(self._value)
         yield Static(Text(look.safe(self._hint, 400)), id="said")
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -115,7 +116,7 @@ class AskLines(Window[str]):
 
     def inside(self) -> ComposeResult:
         """The text, and below it what may be typed or what is wrong."""
-        yield TextArea(self._value, soft_wrap=True, compact=True, highlight_cursor_line=False, tab_behavior="focus")
+        yield Lines(self._value, soft_wrap=True, compact=True, highlight_cursor_line=False, tab_behavior="focus")
         yield Static(Text(look.safe(self._hint, 400), look.style(self.app, "dim")), id="said")
         yield Static(Text("⏎ takes it · ^j begins a line", look.style(self.app, "faint")))
 
