@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App
+from textual.worker import Worker, WorkerState
 
 from engine.errors import WeftError
 from engine.registry import Registry
@@ -108,16 +109,15 @@ class WeftApp(App[int], inherit_bindings=False):
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
-        where = "--debug shows more"
-        try:
-            path = state_root() / "crash.log"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-            where = f"details in {path}"
-        except OSError:
-            pass
+        where = _write_down(error)
         self._exit_renderables = [f"E-RUN: weft itself failed: {type(error).__name__}; please report it; {where}"]
         self._close_messages_no_wait()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A mistake in weft, in the background: it is told and written down, and the app goes on."""
+        why = event.worker.error
+        if event.state is WorkerState.ERROR and isinstance(why, Exception):
+            self.say(f"E-RUN: weft itself failed: {type(why).__name__}; please report it; {_write_down(why)}", "error")
 
     # What is new
 
@@ -331,6 +331,17 @@ class WeftApp(App[int], inherit_bindings=False):
         look.use(self, self.config.theme)
         self.desk.edited()
         settings.save(self.config)
+
+
+def _write_down(error: BaseException) -> str:
+    """Keep the traceback in a file; says where."""
+    try:
+        path = state_root() / "crash.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return "--debug shows more"
+    return f"details in {path}"
 
 
 def _is(screen: object, name: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fake_engine import Stage, picture, play
 
+from engine.registry import Registry
 from tui.config import Config
 from tui.keytable import TABLES
 from tui.screens.modals import AskText
@@ -178,3 +179,21 @@ def test_what_is_typed_is_drawn_one_sign_a_character_and_kept_as_it_is(tmp_path:
         await stage.press("enter")
 
     play(work, tmp_path, file)
+
+
+def test_a_mistake_of_weft_in_the_background_is_told_and_the_app_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEFT_STATE", str(tmp_path / "state"))
+
+    def broken() -> Registry:
+        raise RuntimeError("of a node pack")
+
+    async def work(stage: Stage) -> None:
+        stage.app.open_workflow("ddpm-digits")
+        await stage.until(lambda: "weft itself failed: RuntimeError" in stage.text())
+        assert "Traceback" not in stage.text()
+        assert stage.app.is_running
+        assert "of a node pack" in (tmp_path / "state" / "crash.log").read_text()
+
+    play(work, tmp_path, registry=broken)

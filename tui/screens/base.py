@@ -12,6 +12,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
+from textual.worker import Worker
 
 from tui.desk import Desk
 from tui.keys import Action, Situation, live
@@ -135,6 +136,10 @@ class WeftScreen(Screen[Any]):
         if len(words) == 1 and Path(words[0].removeprefix("file://")).is_file():
             event.stop()
             self.weft.open_workflow(words[0].removeprefix("file://"))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """The app tells of what went wrong in the background."""
+        self.weft.on_worker_state_changed(event)
 
     def on_screen_resume(self) -> None:
         """Back from another screen: much may have changed."""
