@@ -37,6 +37,7 @@ class Store:
         self._loaded: OrderedDict[Hashable, nn.Module] = OrderedDict()
         self._places: dict[Hashable, torch.device] = {}
         self._used: set[Hashable] = set()
+        self._weights: dict[tuple[Hashable, ...], int] = {}
         self._scopes = 0
         self._lock = threading.RLock()
 
@@ -111,8 +112,7 @@ class Store:
         budget = most_of(place) if self.policy.budget is None else self.policy.budget
         alone = self.policy.offload != "none" and place != CPU
         for key in [key for key in self._loaded if key not in self._used and self._places.get(key) == place]:
-            there = [self._loaded[k] for k, at in self._places.items() if at == place and k in self._loaded]
-            if not alone and weight([*there, *coming]) <= budget:
+            if not alone and self._weight(place, *coming) <= budget:
                 return
             self._put_out(key, place)
 
@@ -129,13 +129,23 @@ class Store:
         self._places[key] = CPU
         limit = installed() // 2 if self.policy.waiting is None else self.policy.waiting
         for old in [k for k in self._loaded if self._places.get(k) == CPU and k not in self._used]:
-            if weight(self._loaded[k] for k, at in self._places.items() if at == CPU and k in self._loaded) <= limit:
+            if self._weight(CPU) <= limit:
                 return
             self._drop(old)
+
+    def _weight(self, place: torch.device, *coming: nn.Module) -> int:
+        """Bytes of weights on a device, and of what comes. Counted anew only where other modules are there."""
+        keys = tuple(key for key, at in self._places.items() if at == place)
+        if coming:
+            return weight([*(self._loaded[key] for key in keys), *coming])
+        if keys not in self._weights:
+            self._weights[keys] = weight(self._loaded[key] for key in keys)
+        return self._weights[keys]
 
     def _drop(self, key: Hashable) -> None:
         del self._loaded[key]
         self._places.pop(key, None)
+        self._weights.clear()
 
     def _move(self, module: nn.Module, place: torch.device) -> None:
         module.to(place)
@@ -157,6 +167,7 @@ class Store:
             self._loaded.clear()
             self._places.clear()
             self._used.clear()
+            self._weights.clear()
 
 
 STORE = Store()
