@@ -41,7 +41,8 @@ def test_it_opens_a_file_a_name_and_the_start(tmp_path: Path, terminal: Opens) -
     shown.until(lambda: shown.told("alternate_on") == "0")
     shown.weft()
     shown.until("ddpm-digits")
-    assert "digit.json" in shown.text(), "what was opened lately"
+    shown.until("digit.json")
+    assert shown.told("alternate_on") == "1", "among what was opened lately"
 
 
 def test_a_param_is_edited_saved_and_run(tmp_path: Path, terminal: Opens) -> None:
