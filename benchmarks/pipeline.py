@@ -1,0 +1,76 @@
+"""Eight pictures in a row as PNGs, beside diffusers' pipeline. Run: uv run python benchmarks/pipeline.py [rounds]
+
+Both have their models loaded and draw the same pictures (one prompt, one negative, eight seeds, 20 steps of DDIM), one
+after the other; a picture's file is there before the next begins. Tiny random Stable Diffusion on one thread of the
+CPU, where Python's share is larger than it is with a large model. The second line draws all eight as one batch.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from pairs import checkpoint, compared, line, one_thread
+
+COUNT, STEPS, SCALE, SIDE = 8, 20, 7.5, 128
+TARGET = 0.92
+
+
+def main(rounds: int) -> int:
+    """Check that both draw the same, time them, and tell. 1 if the target is missed."""
+    import diffusers
+    import numpy as np
+    import text_to_image
+    import torch
+    from PIL import Image
+
+    from engine.api import load, run
+    from engine.cache import Cache
+    from engine.context import Settings
+    from engine.sweep import Sweep
+    from nodes import registry
+
+    one_thread()
+    folder, out = checkpoint("sd15"), Path(tempfile.mkdtemp(prefix="weft-bench-"))
+    nodes = text_to_image.graph(
+        folder, "a fox", SCALE, STEPS, 0,
+        no={"type": "TextEncode", "text_encoder": "@base.text_encoder", "text": "grass"}, guide__negative="@no",
+        blank__width=SIDE, blank__height=SIDE, schedule__spacing="leading",
+        save={"type": "SaveImage", "image": "@decode", "path": "{variant}.png"},
+    )  # fmt: skip
+    workflow = load({"format": 1, "nodes": nodes}, registry=registry())
+
+    def ours(batch: int = 1) -> list[Path]:
+        # a cache of its own: nothing is found again that an earlier round made
+        settings = Settings(out=Path(tempfile.mkdtemp(dir=out)), batch=batch)
+        found = run(workflow, sweep=Sweep({"noise.seed": list(range(COUNT))}), settings=settings, cache=Cache())
+        return [Path(file.path) for file in found.files]
+
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="leading")
+    pipe.set_progress_bar_config(disable=True)
+
+    def theirs() -> list[Path]:
+        there = Path(tempfile.mkdtemp(dir=out))
+        for seed in range(COUNT):
+            picture = pipe(
+                "a fox", negative_prompt="grass", num_inference_steps=STEPS, guidance_scale=SCALE, width=SIDE,
+                height=SIDE, generator=torch.Generator().manual_seed(seed),
+            ).images[0]  # fmt: skip
+            picture.save(there / f"{seed}.png")
+        return [there / f"{seed}.png" for seed in range(COUNT)]
+
+    def pixels(files: list[Path]) -> np.ndarray:
+        return np.stack([np.asarray(Image.open(file)) for file in files]).astype(int)
+
+    apart = int(np.abs(pixels(ours()) - pixels(theirs())).max())
+    print(f"{COUNT} pictures of {SIDE} x {SIDE}, {STEPS} steps; at most {apart} of 255 apart")
+    if apart > 1:
+        print("they differ: nothing to compare", file=sys.stderr)
+        return 1
+    met = line("one after the other, weft / pipeline", compared(theirs, ours, rounds), TARGET)
+    line("as one batch, weft / pipeline", compared(theirs, lambda: ours(COUNT), rounds), TARGET)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
