@@ -168,7 +168,9 @@ def help_text() -> str:
 
 
 def _file(p: argparse.ArgumentParser) -> None:
-    p.add_argument("file", metavar="FILE", help="a workflow file, or the name of a shipped workflow")
+    p.add_argument(
+        "file", metavar="FILE", help="a workflow file, a PNG made by weft, or the name of a shipped workflow"
+    )
 
 
 def _values(p: argparse.ArgumentParser) -> None:
@@ -184,6 +186,7 @@ def _values(p: argparse.ArgumentParser) -> None:
     add("--offload", metavar="HOW", default="none", help="none; model: one model at a time; group: layer by layer")
     add("--attention", metavar="NAME", default="auto", help="kernel of attention: auto, math, flash, efficient, cudnn")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
+    add("--no-metadata", action="store_true", help="pictures do not carry the workflow that made them")
     add("--batch", metavar="N", type=int, default=8, help="variants of a sweep that run together (default: 8)")
     add("--allow", metavar="DIR", action="append", default=[], help="nodes may read files in this folder")
 

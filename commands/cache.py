@@ -90,7 +90,7 @@ def _why(cache: Cache, args: argparse.Namespace, registry: "Registry | None") ->
 
     if not args.file or not args.node:
         raise error(Problem("E-CLI", "weft cache why needs FILE and NODE", "try: weft cache why fox.json denoise"))
-    vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, batch=8)
+    vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, no_metadata=False, batch=8)
     vars(args).update(vram=None, offload="none", attention="auto")
     job = prepare(args, known_nodes(registry))
     nodes = job.graphs[0].nodes

@@ -66,6 +66,7 @@ def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
         allowed=tuple(Path(folder) for folder in args.allow),
         keep_going=getattr(args, "keep_going", False),
         use_cache=not args.no_cache,
+        metadata=not args.no_metadata,
         batch=args.batch,
         vram=parse_size(args.vram) if args.vram else 0,
         offload=args.offload,

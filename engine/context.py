@@ -52,6 +52,8 @@ class Settings:
     """Where models wait: none (on the device), model (only those at work are there), group (layer by layer)."""
     attention: str = "auto"
     """The kernel that computes attention, where it is not the library's choice; it is in the numerics too."""
+    metadata: bool = True
+    """Whether pictures carry the workflow that made them."""
     open_paths: frozenset[tuple[str, str]] = frozenset()
     """(node, input) whose path was given on the command line, and may lie anywhere."""
 

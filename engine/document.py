@@ -12,7 +12,8 @@ from engine.errors import Place, Problem, error
 from engine.graph import escape
 from engine.jsontext import Json, JsonPath, parse
 from engine.migrate import FORMAT, Damaged, migrate
-from engine.source import Source, read_source
+from engine.opening import workflow_text
+from engine.source import Source
 from engine.text import did_you_mean, nearest, quoted, visible
 
 TOP_KEYS = ("format", "name", "about", "params", "nodes")
@@ -83,11 +84,11 @@ class Document:
 
 
 def read(path: Path, name: str = "") -> Document:
-    """The document in a workflow file, which messages call `name` (the path itself, if not given).
+    """The document in a workflow file or a picture that carries one; messages call it `name` (or else by its path).
 
     Raises what is wrong with the file, its JSON, or its outermost shape.
     """
-    source = read_source(path, name=name)
+    source = workflow_text(path, name)
     return from_source(source, path)
 
 

@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "E-EMPTY": "a file is empty",
     "E-ENC": "text is not valid Unicode",
     "E-FOREIGN": "a file belongs to another program",
+    "E-NOMETA": "a picture carries no workflow of weft's",
     "E-ID": "a node id or a param name has characters that are not allowed",
     "E-IMAGE": "a picture is damaged, or is no picture",
     "E-INPUT": "a node has no input of that name",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.context import Context
+from engine.embed import with_workflow
 from engine.errors import Problem, error
 from engine.inputs import allowed_for
 from engine.node import Input, Node
@@ -75,7 +76,9 @@ def open_picture(path: Path) -> "Picture":
 class SaveImage(Node):
     """Write every picture of a batch to a file in the output folder: PNG, WebP or JPEG by the name's ending.
 
-    An 8-bit value is round(255 p). A file of the same name with other content is never overwritten.
+    An 8-bit value is round(255 p). A PNG carries the workflow with every value as it ran, so that it can be opened and
+    run again (`weft run image.png`), unless --no-metadata is given. A file of the same name with other content is never
+    overwritten.
     """
 
     version = 1
@@ -98,7 +101,8 @@ def save_picture(ctx: Context, template: str, picture: "Picture", index: int | N
     kind, mime = _FORMATS[ending]
     out = io.BytesIO()
     picture.save(out, kind, compress_level=4, lossless=True, quality=95)
-    return save_bytes(ctx, template, out.getvalue(), mime=mime, digest=pixel_digest(picture), index=index)
+    data = with_workflow(out.getvalue(), ctx.document) if ctx.settings.metadata else out.getvalue()
+    return save_bytes(ctx, template, data, mime=mime, digest=pixel_digest(picture), index=index)
 
 
 def pixel_digest(picture: "Picture") -> str:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 from engine import document as documents
 from engine.compile import check
 from engine.document import Document
+from engine.embed import laid_out
 from engine.errors import Place, Problem, WeftError, error
 from engine.files import write_atomic
 from engine.graph import Workflow
 from engine.node import Node
-from engine.opening import workflow_text
+from engine.opening import is_picture, workflow_text
 from engine.registry import Registry
 from engine.rewire import without
 from engine.source import Source
@@ -65,12 +66,17 @@ class Session:
 
     @classmethod
     def open(cls, path: Path, registry: Registry, name: str = "") -> "Session":
-        """The workflow in a file. Raises what is wrong with the file; what is wrong in it is in `problems`.
+        """The workflow in a file, or in a PNG that weft made, which is opened as a copy that has no file yet.
 
+        Raises what is wrong with the file; what is wrong in it is in `problems`.
         name: for a shipped workflow, which is opened as a copy that has no file yet.
         """
         source = workflow_text(path, name or path.name)
-        session = cls(registry, source.text, None if name else path, name)
+        if is_picture(path):
+            # a copy without a file, laid out to be read: saving must not write over the picture
+            session = cls(registry, laid_out(source.text), None, f"{path.stem}.json")
+        else:
+            session = cls(registry, source.text, None if name else path, name)
         session.folder_if_unsaved = path.parent
         return session
 

@@ -305,7 +305,7 @@ def test_a_file_dropped_on_the_terminal_is_opened(tmp_path: Path, file: Path) ->
         picture_file = tmp_path / "x.png"
         picture_file.write_bytes(picture())
         stage.main.graph.post_message(Paste(str(picture_file)))
-        await stage.until(lambda: "a picture, not a workflow" in stage.text())
+        await stage.until(lambda: "no generation data" in stage.text())
 
     play(work, tmp_path, file)
 

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from fake_engine import picture
 
 import nodes
+from engine.embed import with_workflow
 from engine.errors import WeftError
 from engine.spec import Bad
 from tui.edits import free_id
@@ -204,11 +206,20 @@ def test_what_is_no_json_shows_where(tmp_path: Path) -> None:
     assert session.errors == []
 
 
-def test_a_picture_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_picture_without_a_workflow_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(WeftError, match="E-FOREIGN"):
+    path.write_bytes(picture())
+    with pytest.raises(WeftError, match="E-NOMETA"):
         Session.open(path, nodes.registry())
+
+
+def test_a_picture_that_weft_made_opens_as_a_copy_without_a_file(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "made.png"
+    path.write_bytes(with_workflow(picture(), session.data))
+    opened = Session.open(path, nodes.registry())
+    assert (opened.path, opened.name, opened.data) == (None, "made.json", session.data)
+    assert opened.workflow is not None
+    assert len(opened.text.splitlines()) > len(session.nodes)
 
 
 def test_a_shipped_workflow_is_a_copy_without_a_file(session: Session, tmp_path: Path) -> None:
