@@ -107,4 +107,6 @@ def _interrupts(token: CancelToken, show: Display) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        # after the first, the process is on its way out, and a second must not meet Python's own handler there
+        if not token.cancelled:
+            signal.signal(signal.SIGINT, before)

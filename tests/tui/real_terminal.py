@@ -50,7 +50,9 @@ class Terminal:
             "WEFT_STATE": str(folder / "state"), "WEFT_CONFIG": str(folder / "config"),
             "WEFT_CACHE": str(folder / "cache"), "TEXTUAL_ANIMATIONS": "none", "LC_ALL": "C.UTF-8", **env,
         }  # fmt: skip
-        self._env.pop("TMUX", None)
+        # the size is that of the terminal, not of the one that the tests run in
+        for name in ("TMUX", "COLUMNS", "LINES"):
+            self._env.pop(name, None)
         if not env.get("NO_COLOR"):
             self._env.pop("NO_COLOR", None)
         shell = ["env", *(f"{name}={self._env[name]}" for name in ("PS1", "ENV", *env)), "sh"]

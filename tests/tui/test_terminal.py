@@ -61,8 +61,8 @@ def test_a_param_is_edited_saved_and_run(tmp_path: Path, terminal: Opens) -> Non
     shown.press("F5")
     shown.until("✓ done")
     assert (tmp_path / "out" / "digit-3-12.png").is_file()
-    assert "✓ save" in shown.text()
-    assert shown.text().count("▀") > 200, "the picture"
+    shown.until("✓ save")
+    shown.until(lambda: shown.text().count("▀") > 200)
     shown.press("F5")
     shown.until("run 2")
     shown.until("✓ done")
@@ -176,7 +176,7 @@ def test_a_broken_file_opens_with_its_errors_and_a_mend_is_seen_within_a_second(
     shown.until("⚠ denoise")
     line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "UNetDenoiser" in text)
     assert f"digit.json:{line}:" in shown.text()
-    assert "denoise · " in shown.text(), "the cursor is at the first error"
+    shown.until("denoise · ")  # the cursor is at the first error
     time.sleep(0.1)
     file.write_text(right)
     took = shown.until("reloaded digit.json", 10)
