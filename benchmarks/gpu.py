@@ -228,7 +228,8 @@ def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> list[
     hand, pipe = compared(timed(made.by_hand), ours, rounds), compared(timed(made.pipeline), ours, rounds)
     steps, _, target, few = MODELS[name]
     cells = [f"{name}, {few if tiny else steps} steps", f"{hand.b:.3f}", f"{hand.a:.3f}", f"{pipe.a:.3f}"]
-    rows = [[*cells, f"{hand.median:.3f}", f"{pipe.median:.3f}", "" if tiny else target]]
+    ratios = [f"{ratio.median:.3f} ({ratio.low:.3f} … {ratio.high:.3f})" for ratio in (hand, pipe)]
+    rows = [[*cells, *ratios, "" if tiny else target]]
     rows += [[f"{name}, mean distance from ours, 0 … 1", "", *(f"{far:.1e}" for far in apart), "", "", ""]]
     for kernel in KERNELS:
         try:
