@@ -103,8 +103,7 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
     from diffusion.schedule import for_tokens, schedule
     from diffusion.types import Conditioning, Noise, Sampler
 
-    many, scale, _, few = MODELS[name]
-    steps = few if tiny else many
+    steps, scale = MODELS[name][3 if tiny else 0], MODELS[name][1]
     sdxl, place, kind = name == "sdxl", torch.device(device), getattr(torch, dtype)
     # what is not of the networks, recipe and scheduler, is as in the checkpoint on the hub
     there = (checkpoints if sdxl else checkpoints_dit).make(Path(tempfile.mkdtemp(prefix="weft-bench-")) / name, name)
