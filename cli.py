@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -27,7 +28,11 @@ def main(argv: Sequence[str] | None = None, registry: "Registry | None" = None) 
     # What a command makes while it starts lives until its end: looking for garbage in it only takes time.
     gc.disable()
     try:
-        return _dispatch(words, registry)
+        code = _dispatch(words, registry)
+        if code == 130 and argv is None:
+            # Python gives signals back their own effect as it ends: a second Ctrl-C would kill what is ending anyway.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return code
     except KeyboardInterrupt:
         from engine.errors import Cancelled
 
