@@ -12,6 +12,7 @@
     context, events               what a node sees; what everybody else sees
     views/                        a graph as text and pictures
     schema, migrate, diff, paths  editors; older files; comparing; where files may lie
+    pictures/                     what a picture's file says of itself, and its texts
     jsonedit, rewire, opening     changing a file's text; leaving nodes out of a run; what holds a workflow
     serve                         an engine that another process drives
 

@@ -7,17 +7,16 @@ Nothing of it is run or looked up by reading it. Files are named without the fol
 
 import json
 import os
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import Place, Problem, error
-from engine.source import LIMIT
-from engine.text import size
+from engine.pictures.container import PNG
+from engine.pictures.texts import Text, texts
+from engine.pictures.write import with_chunks
 
-PNG = b"\x89PNG\r\n\x1a\n"
-KEY = b"weft_workflow"
-_OTHERS = {b"parameters": "A1111 parameters", b"prompt": "a ComfyUI prompt", b"workflow": "a ComfyUI workflow"}
+KEY = "weft_workflow"
+_OTHERS = {"parameters": "A1111 parameters", "prompt": "a ComfyUI prompt", "workflow": "a ComfyUI workflow"}
 
 
 def canonical(document: Mapping[str, Any]) -> str:
@@ -37,71 +36,26 @@ def with_workflow(png: bytes, document: Mapping[str, Any]) -> bytes:
     """A PNG that carries a workflow. What is not a PNG, or a document without nodes, stays as it is."""
     if not png.startswith(PNG) or not document.get("nodes"):
         return png
-    # iTXt: keyword, no compression, no language, no translated keyword, UTF-8
-    content = KEY + b"\0\0\0\0\0" + canonical(document).encode("utf-8", "replace")
-    chunk = b"iTXt" + content
-    whole = len(content).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
-    behind_header = len(PNG) + 12 + 13
-    return png[:behind_header] + whole + png[behind_header:]
+    return with_chunks(png, [Text(KEY, canonical(document))])
 
 
-def workflow_in(png: bytes, name: str) -> str:
-    """The text of the workflow in a PNG, which messages call `name`.
+def workflow_in(picture: bytes, name: str) -> str:
+    """The text of the workflow in a picture, which messages call `name`.
 
-    Raises E-NOMETA for a picture without one (naming what else it carries), E-DUPKEY for one with two, E-IMAGE for a
-    damaged file, E-BOMB for a text beyond 8 MiB.
+    Raises E-NOMETA for a picture without one (naming what else it carries), E-DUPKEY for one with two, and what
+    `engine.pictures.texts` raises of a file that is damaged or too large.
     """
     place = Place(name)
-    found: list[bytes] = []
-    others: list[str] = []
-    for kind, content in _chunks(png, name):
-        key, _, rest = content.partition(b"\0")
-        if kind == b"iTXt" and key == KEY:
-            found.append(_text(rest, place))
-        elif kind in (b"tEXt", b"zTXt", b"iTXt") and key in _OTHERS:
-            others.append(_OTHERS[key])
+    carried = texts(picture, name)
+    found = [text for key, text in carried if key == KEY]
     if len(found) > 1:
         raise error(Problem("E-DUPKEY", "two workflows in one image", "take the file as weft wrote it", place))
     if not found:
-        what = f"found {' and '.join(dict.fromkeys(others))}" if others else "no generation data"
+        others = list(dict.fromkeys(_OTHERS[key] for key, _ in carried if key in _OTHERS))
+        what = f"found {' and '.join(others)}" if others else "no generation data"
         hint = "try: weft import" if others else "open a picture that weft made, or the workflow's own file"
         raise error(Problem("E-NOMETA", what, hint, place))
-    return found[0].decode("utf-8", "replace")
-
-
-def _text(rest: bytes, place: Place) -> bytes:
-    """The text of an iTXt chunk after its keyword, unpacked if it is packed."""
-    packed, rest = rest[:1] == b"\1", rest[2:]
-    text = rest.split(b"\0", 2)[-1]
-    if packed:
-        opener = zlib.decompressobj()
-        try:
-            text = opener.decompress(text, LIMIT + 1)
-        except zlib.error as why:
-            raise error(Problem("E-IMAGE", "damaged in chunk iTXt", "get it again", place)) from why
-    if len(text) > LIMIT:
-        raise error(Problem("E-BOMB", f"text expands beyond {size(LIMIT)}", "do not open it", place))
-    return text
-
-
-def _chunks(png: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of each chunk of a PNG but its pixels."""
-    at = len(PNG)
-    while at + 12 <= len(png):
-        length, kind = int.from_bytes(png[at : at + 4], "big"), png[at + 4 : at + 8]
-        content, end = png[at + 8 : at + 8 + length], at + 12 + length
-        if kind == b"IEND":
-            return
-        if end > len(png) or not kind.isalpha():
-            break
-        if kind != b"IDAT" and zlib.crc32(kind + content) != int.from_bytes(png[end - 4 : end], "big"):
-            called = kind.decode("ascii")
-            what = f"damaged in chunk {called} at {at}"
-            raise error(Problem("E-IMAGE", what, "get it again", Place(name)))
-        if kind != b"IDAT":
-            yield kind, content
-        at = end
-    raise error(Problem("E-IMAGE", f"damaged at {at}: ends early", "get it again", Place(name)))
+    return found[0]
 
 
 def _shared(value: Any) -> Any:

@@ -15,9 +15,10 @@ from engine.api import load
 from engine.context import Context, Settings
 from engine.errors import WeftError
 from engine.inputs import check_files
+from engine.pictures.container import PNG
 from nodes import registry
 from nodes.image import LoadImage
-from nodes.picture_file import PNG, check_picture
+from nodes.picture_file import check_picture
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -98,7 +99,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "i72_gif": (b"GIF89a" + bytes(20), "E-IMAGE: a.png: content is GIF, not PNG/JPEG/WebP"),
     "i72_avif": (bytes(3) + b"\x20ftypavif", "E-IMAGE: a.png: content is AVIF, not PNG/JPEG/WebP"),
     "i72_anything": (b" " * 5000, "E-IMAGE: a.png: content is of an unknown kind, not PNG/JPEG/WebP"),
-    "empty": (b"", "E-EMPTY: a.png is empty; get it again"),
+    "empty": (b"", "E-EMPTY: a.png: the file is empty; get it again"),
 }
 
 

@@ -9,8 +9,9 @@ from PIL import Image
 from engine.api import load, run
 from engine.cache import Cache
 from engine.context import Settings
-from engine.embed import KEY, PNG, laid_out, with_workflow, workflow_in
+from engine.embed import KEY, laid_out, with_workflow, workflow_in
 from engine.errors import WeftError
+from engine.pictures.container import PNG
 from nodes import registry
 
 FLOW = {
@@ -102,7 +103,7 @@ def test_a_picture_stays_a_picture(tmp_path):
             "E-NOMETA x: found a ComfyUI prompt and a ComfyUI workflow; try: weft import",
         ),
         (with_workflow(with_workflow(png(), FLOW), FLOW), "E-DUPKEY x: two workflows in one image"),
-        (png(weft_workflow="{}")[:-20], "E-IMAGE x: damaged at"),
+        (png(weft_workflow="{}")[:-20], "E-IMAGE x: damaged in chunk IDAT at"),
         (png(weft_workflow="{}").replace(b"{}", b"[]"), "E-IMAGE x: damaged in chunk iTXt at 33"),
     ],
 )
@@ -114,7 +115,7 @@ def test_b67_b71_what_is_wrong_with_a_picture_is_said(data, message):
 
 def test_b69_a_text_that_expands_too_far_is_not_unpacked_whole():
     packed = zlib.compress(b" " * (50 << 20), 9)
-    content = KEY + b"\0\1\0\0\0" + packed
+    content = KEY.encode() + b"\0\1\0\0\0" + packed
     chunk = b"iTXt" + content
     bomb = len(content).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
     plain = png()
@@ -127,3 +128,11 @@ def test_what_is_laid_out_is_the_same_json():
     assert "é" in laid_out('{"a":"é"}')
     assert laid_out("{not json") == "{not json"
     assert laid_out("[" * 100_000) == "[" * 100_000
+
+
+def test_b72_what_is_called_png_and_is_none_is_said(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"<?xml version='1.0'?>\n<svg/>")
+    with pytest.raises(WeftError) as found:
+        load(tmp_path / "a.png", registry=registry())
+    assert "E-IMAGE" in str(found.value)
+    assert "content is SVG, not PNG/JPEG/WebP" in str(found.value)
