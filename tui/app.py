@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from engine.errors import WeftError
@@ -28,6 +27,7 @@ from tui.screens import SCREENS, make
 from tui.screens.base import WeftScreen
 from tui.screens.modals import Choose, Confirm, Tell
 from tui.session import Session
+from tui.typeahead import InOrder
 
 if TYPE_CHECKING:
     from tui.screens.main import MainScreen
@@ -38,7 +38,7 @@ TICK = 0.5
 """Seconds between two updates of what only time changes: the time left, how long the engine has been starting."""
 
 
-class WeftApp(App[int], inherit_bindings=False):
+class WeftApp(InOrder[int], inherit_bindings=False):
     """See the module. file: what to open; nothing: the start screen."""
 
     TITLE = "weft"
