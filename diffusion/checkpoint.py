@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -23,16 +23,25 @@ FAMILY = "pixel"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MOST_BYTES = 1 << 20
 
+MULTIPLES: dict[str, Callable[[Mapping[str, Any]], int]] = {
+    # each level but the last halves the picture
+    "unet": lambda sizes: int(sizes["patch"]) << (len(sizes["widths"]) - 1),
+    "dit": lambda sizes: int(sizes["patch"]),
+}
+"""The kinds of networks (`diffusion.networks`), and from their sizes what height and width must be multiples of."""
+
 
 @dataclass(frozen=True)
 class PixelConfig:
     """What config.json holds.
 
-    unet: the fields of `diffusion.unet.UNetConfig`. height, width: of the pictures it learned from, in pixels.
+    network: its kind, one of `MULTIPLES`; in the file it is the key under which the sizes stand. sizes: the fields of
+    that network's config. height, width: of the pictures it learned from, in pixels.
     training: how it was trained, for people to read.
     """
 
-    unet: Mapping[str, Any]
+    network: str
+    sizes: Mapping[str, Any]
     height: int
     width: int
     prediction: Prediction = "v"
@@ -44,12 +53,12 @@ class PixelConfig:
     @property
     def channels(self) -> int:
         """C of the pictures."""
-        return int(self.unet["channels"])
+        return int(self.sizes["channels"])
 
     @property
     def multiple(self) -> int:
-        """What height and width must be multiples of; the same as `diffusion.unet.UNetConfig.multiple`."""
-        return int(self.unet["patch"]) << (len(self.unet["widths"]) - 1)
+        """What height and width must be multiples of; the same as `multiple` of the network's config."""
+        return MULTIPLES[self.network](self.sizes)
 
 
 def read_config(folder: Path) -> PixelConfig:
@@ -77,7 +86,9 @@ def read_config(folder: Path) -> PixelConfig:
 
 def write_config(folder: Path, config: PixelConfig) -> None:
     """Write config.json."""
-    text = json.dumps({"format": FORMAT, "family": FAMILY, **asdict(config)}, indent=1) + "\n"
+    value = asdict(config)
+    network = {value.pop("network"): value.pop("sizes")}
+    text = json.dumps({"format": FORMAT, "family": FAMILY, **network, **value}, indent=1) + "\n"
     write_atomically(folder / CONFIG, text.encode())
 
 
@@ -129,9 +140,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _config(path: Path, value: Mapping[str, Any]) -> PixelConfig:
+    kinds = [kind for kind in MULTIPLES if kind in value]
+    if len(kinds) != 1:
+        known, found = " or ".join(MULTIPLES), "several" if kinds else "none"
+        raise ValueError(f"{path}: damaged: it must hold the sizes of one network, {known}, not {found}")
     try:
         config = PixelConfig(
-            unet=dict(value["unet"]),
+            network=kinds[0],
+            sizes=dict(value[kinds[0]]),
             height=int(value["height"]),
             width=int(value["width"]),
             prediction=value["prediction"],
@@ -140,8 +156,8 @@ def _config(path: Path, value: Mapping[str, Any]) -> PixelConfig:
             sampler=str(value["sampler"]),
             training=value.get("training"),
         )
-        if config.prediction not in get_args(Prediction) or config.channels not in (1, 3):
-            raise ValueError(f"prediction {config.prediction!r} with {config.channels} channels")
+        if config.prediction not in get_args(Prediction) or config.channels not in (1, 3) or config.multiple < 1:
+            raise ValueError(f"prediction {config.prediction!r}, {config.channels} channels, sizes {config.sizes}")
     except (KeyError, TypeError, ValueError) as err:
         raise ValueError(f"{path}: damaged: {type(err).__name__} {err}") from err
     return config

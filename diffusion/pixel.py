@@ -1,4 +1,4 @@
-"""The family of models that denoise pictures themselves: DDPMs with the U-Net of `diffusion.unet`.
+"""The family of models that denoise pictures themselves: DDPMs and flows, with a network of ours.
 
 The latent is the picture: pixels in 0 … 1 become samples in -1 … 1 and back, so the VAE is the identity. The text of a
 class-conditional model is a list of class names: "7" is one prompt, "0 1 2" three, "" means no class in particular.
@@ -6,7 +6,6 @@ class-conditional model is a list of class names: "7" is one prompt, "0 1 2" thr
 
 import difflib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors
@@ -16,11 +15,11 @@ from torch import nn
 
 from diffusion.checkpoint import WEIGHTS, read_config
 from diffusion.guidance import Inputs, Load, Network
+from diffusion.networks import PixelNetwork, build, sizes_of
 from diffusion.prompt import Cut
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
 from diffusion.steer import Steer, unsteered
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
-from diffusion.unet import UNet, UNetConfig
 
 GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in brightness (ITU-R BT.601)."""
@@ -33,11 +32,11 @@ class Pixel:
     pushes_from_empty = True
 
     def load(self, recipe: Recipe, dtype: torch.dtype) -> nn.Module:
-        """The U-Net of a model folder. Text encoder and VAE hold no weights: an empty module."""
-        return load_unet(Path(recipe.source)).to(dtype) if isinstance(recipe, ModelRecipe) else nn.Identity()
+        """The network of a model folder. Text encoder and VAE hold no weights: an empty module."""
+        return load_network(Path(recipe.source)).to(dtype) if isinstance(recipe, ModelRecipe) else nn.Identity()
 
     def network(self, module: nn.Module, recipe: ModelRecipe, steer: Steer = unsteered) -> Network:
-        """x and labels to the U-Net's output. Labels may be left out: no class."""
+        """x and labels to the network's output. Labels may be left out: no class."""
         weights = next(module.parameters())
 
         def run(x: torch.Tensor, level: Level, inputs: Inputs) -> torch.Tensor:
@@ -74,16 +73,15 @@ class Pixel:
         return Image(np.ascontiguousarray(pixels.cpu().numpy()))
 
 
-def load_unet(folder: Path) -> UNet:
+def load_network(folder: Path) -> PixelNetwork:
     """The network of a model folder, in float32, ready to run. ValueError if its files are damaged or do not fit."""
     config = read_config(folder)
     try:
-        sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.unet.items()}
-        unet = UNet(UNetConfig(**sizes))
-        unet.load_state_dict(load_file(folder / WEIGHTS))
+        network = build(sizes_of(config.network, config.sizes))
+        network.load_state_dict(load_file(folder / WEIGHTS))
     except (TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as err:
         raise ValueError(f"{folder / WEIGHTS}: damaged, or not the weights of config.json: {err}") from err
-    return unet.eval().to(memory_format=torch.channels_last)
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def labels_of(text: str, class_names: tuple[str, ...]) -> list[int]:

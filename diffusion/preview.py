@@ -3,17 +3,17 @@
 import torch
 
 from diffusion.guidance import Guidance
+from diffusion.networks import PixelNetwork
 from diffusion.pixel import Pixel
 from diffusion.recipes import ModelRecipe, VAERecipe
 from diffusion.samplers import sample
 from diffusion.schedule import schedule
 from diffusion.training import TrainingConfig
 from diffusion.types import Image, Latent, Noise, Sampler
-from diffusion.unet import UNet
 
 
-def preview(model: UNet, config: TrainingConfig, height: int, width: int, steps: int = 10) -> Image:
-    """One picture of each class, at most 10 (4 where there are no classes), of height x width, by `steps` of DDIM.
+def preview(model: PixelNetwork, config: TrainingConfig, height: int, width: int, steps: int = 10) -> Image:
+    """One picture of each class, at most 10 (4 where there are no classes), of height x width, in `steps` steps.
 
     The noise is the same at every call, so that pictures made as a training goes on can be compared.
     """
@@ -24,5 +24,5 @@ def preview(model: UNet, config: TrainingConfig, height: int, width: int, steps:
     blank = Latent(torch.zeros(count, channels, height, width, device=device), "pixel", "empty")
     levels = schedule(config.schedule, steps)
     guidance = Guidance(network, config.prediction, inputs, clip=True)
-    done = sample(guidance, levels, Sampler("ddim"), Noise(0), blank)
+    done = sample(guidance, levels, Sampler(config.sampler), Noise(0), blank)
     return pixel.decode(model, VAERecipe("pixel", "", channels=channels), done.samples)

@@ -3,6 +3,9 @@
     t ~ uniform,  eps ~ N(0, 1),  x = alpha_t x0 + sigma_t eps
     loss = mean (o(x, t, label) - target)^2,   the target being eps, x0, v or the flow (see parameterisation)
 
+On a flow table, where alpha = 1 - t and sigma = t, with eps - x0 for a target, this is flow matching (Lipman et al.
+2023). A flow is hard to guess in the middle of the way and easy at its ends, so t may be drawn more often there.
+
 The loop itself is in `diffusion.loop`.
 """
 
@@ -10,7 +13,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors.torch import save
@@ -19,10 +22,12 @@ from torch.nn import functional as F
 from diffusion.checkpoint import WEIGHTS, PixelConfig, write_atomically, write_config
 from diffusion.forward import noised
 from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
+from diffusion.networks import NetworkConfig, PixelNetwork, build, kind_of_network
 from diffusion.parameterisation import target
 from diffusion.schedule import Table, table
 from diffusion.types import Dataset, Prediction, ScheduleConfig
-from diffusion.unet import UNet, UNetConfig
+
+Times = Literal["uniform", "logit_normal"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class TrainingConfig:
     """What the network puts out."""
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig("cosine"))
     """The noise table it learns."""
+    times: Times = "uniform"
+    """Which levels of the table it sees: all alike, or the middle more often (`levels_of`)."""
     steps: int = 1500
     """Updates of the weights."""
     batch: int = 128
@@ -59,7 +66,14 @@ class TrainingConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} must lie in {low} … {high}, got {value:g}")
+        if self.times not in get_args(Times):
+            raise ValueError(f'unknown times "{self.times}"; known: {", ".join(get_args(Times))}')
         self.loop()
+
+    @property
+    def sampler(self) -> str:
+        """What is best used to sample what was trained so."""
+        return "flow_euler" if self.schedule.kind == "flow" else "ddim"
 
     def loop(self) -> LoopConfig:
         """The part that `diffusion.loop` goes by. Raises ValueError for what is out of range."""
@@ -73,17 +87,17 @@ class TrainingConfig:
 class Trained:
     """A trained network, its averaged weights in `model`, and the loss of every step."""
 
-    model: UNet
+    model: PixelNetwork
     losses: tuple[float, ...]
 
 
-Report = Callable[[int, int, float, UNet], None]
+Report = Callable[[int, int, float, PixelNetwork], None]
 """Told after each step: steps done, steps in all, loss, and the network with averaged weights. It may raise to stop."""
 
 
 def train(
     dataset: Dataset,
-    unet: UNetConfig,
+    network: NetworkConfig,
     config: TrainingConfig,
     progress: Path | None = None,
     save_every: int = 100,
@@ -97,13 +111,13 @@ def train(
     device: where to train; on a CPU the result depends on nothing but the arguments and the version of torch.
     Raises ValueError if the network does not fit the data, or the file is damaged or of another training.
     """
-    _check(dataset, unet)
-    images, labels = _tensors(dataset, unet, device)
+    _check(dataset, network)
+    images, labels = _tensors(dataset, network, device)
     levels = table(config.schedule)
     with torch.random.fork_rng(devices=[]):
         seeded(config.seed)
-        model = UNet(unet).to(device).to(memory_format=torch.channels_last)
-        average = UNet(unet).to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        model = build(network).to(device).to(memory_format=torch.channels_last)
+        average = build(network).to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
         average.load_state_dict(model.state_dict())
 
         def loss_of(step: int) -> torch.Tensor:
@@ -113,13 +127,13 @@ def train(
             if report is not None:
                 report(step, total, loss, average)
 
-        identity = _identity(dataset, unet, config)
+        identity = _identity(dataset, network, config)
         losses = loop(model, average, config.loop(), loss_of, identity, progress, save_every, told)
     return Trained(average, losses)
 
 
 def save_model(
-    folder: Path, trained: UNet, dataset: Dataset, config: TrainingConfig, losses: tuple[float, ...]
+    folder: Path, trained: PixelNetwork, dataset: Dataset, config: TrainingConfig, losses: tuple[float, ...]
 ) -> None:
     """Write a model folder (see `diffusion.checkpoint`): averaged weights in float32, and how they were made."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.state_dict().items()}
@@ -135,20 +149,34 @@ def save_model(
     write_config(
         folder,
         PixelConfig(
-            unet=asdict(trained.config),
+            network=kind_of_network(trained.config),
+            sizes=asdict(trained.config),
             height=height,
             width=width,
             prediction=config.prediction,
             schedule=config.schedule,
             class_names=dataset.class_names if trained.config.classes else (),
-            sampler="flow_euler" if config.schedule.kind == "flow" else "ddim",
+            sampler=config.sampler,
             training=training,
         ),
     )
 
 
+def levels_of(times: Times, batch: int, count: int) -> torch.Tensor:
+    """Which of `count` levels each item of a batch is noised to, drawn from torch's default generator: int64 (B,).
+
+    uniform       u ~ uniform, one in each B-th part, which makes the loss less noisy than independent draws
+    logit_normal  log(u / (1 - u)) ~ N(0, 1): the middle of the table more often (Esser et al. 2024)
+    """
+    part = (torch.rand(1) + torch.arange(batch) / batch) % 1
+    if times == "logit_normal":
+        # z = inverse of the normal distribution at u,   u' = 1 / (1 + e^-z)
+        part = torch.special.ndtri(part).sigmoid()
+    return (part * count).long().clamp(max=count - 1)
+
+
 def _loss(
-    model: UNet, images: torch.Tensor, labels: torch.Tensor | None, levels: Table, config: TrainingConfig
+    model: PixelNetwork, images: torch.Tensor, labels: torch.Tensor | None, levels: Table, config: TrainingConfig
 ) -> torch.Tensor:
     batch, device = config.batch, images.device
     chosen = torch.randint(len(images), (batch,))
@@ -158,9 +186,7 @@ def _loss(
         dropped = torch.rand(batch) < config.label_dropout
         label = torch.where(dropped.to(device), model.config.classes, labels[chosen.to(device)])  # (B,)
 
-    # t ~ uniform, one in each B-th part of the table, which makes the loss less noisy than independent draws
-    part = (torch.rand(1) + torch.arange(batch) / batch) % 1
-    index = (part * len(levels.t)).long().clamp(max=len(levels.t) - 1)  # (B,)
+    index = levels_of(config.times, batch, len(levels.t))  # (B,)
     alpha, sigma = (v[index].to(device).view(-1, 1, 1, 1) for v in (levels.alpha, levels.sigma))
     # x = alpha x0 + sigma eps
     eps = torch.randn(x0.shape).to(device)
@@ -172,29 +198,29 @@ def _loss(
     return F.mse_loss(o.float(), target(config.prediction, x0, eps, alpha, sigma))
 
 
-def _tensors(dataset: Dataset, unet: UNetConfig, device: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _tensors(dataset: Dataset, network: NetworkConfig, device: str) -> tuple[torch.Tensor, torch.Tensor | None]:
     # p in 0 … 255 to x0 = p / 127.5 - 1 in -1 … 1
     images = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, C, H, W)
-    labels = torch.tensor(dataset.labels).to(device) if unet.classes and dataset.labels is not None else None
+    labels = torch.tensor(dataset.labels).to(device) if network.classes and dataset.labels is not None else None
     return images.to(device), labels
 
 
-def _identity(dataset: Dataset, unet: UNetConfig, config: TrainingConfig) -> dict[str, Any]:
+def _identity(dataset: Dataset, network: NetworkConfig, config: TrainingConfig) -> dict[str, Any]:
     content = hashlib.sha256(dataset.images.tobytes())
     content.update(b"" if dataset.labels is None else dataset.labels.tobytes())
-    return {"dataset": content.hexdigest(), "unet": asdict(unet), "training": asdict(config)}
+    return {"dataset": content.hexdigest(), kind_of_network(network): asdict(network), "training": asdict(config)}
 
 
-def _check(dataset: Dataset, unet: UNetConfig) -> None:
+def _check(dataset: Dataset, network: NetworkConfig) -> None:
     count, height, width, channels = dataset.images.shape
     if not count:
         raise ValueError("the data set is empty")
-    if channels != unet.channels:
-        raise ValueError(f"the network takes {unet.channels} channels, and the pictures have {channels}")
-    if height % unet.multiple or width % unet.multiple:
+    if channels != network.channels:
+        raise ValueError(f"the network takes {network.channels} channels, and the pictures have {channels}")
+    if height % network.multiple or width % network.multiple:
         raise ValueError(
-            f"pictures of {height} x {width} are no multiple of the {unet.multiple} that the network needs"
+            f"pictures of {height} x {width} are no multiple of the {network.multiple} that the network needs"
         )
-    if unet.classes and (dataset.labels is None or unet.classes != len(dataset.class_names)):
+    if network.classes and (dataset.labels is None or network.classes != len(dataset.class_names)):
         has = "none" if dataset.labels is None else str(len(dataset.class_names))
-        raise ValueError(f"the network is for {unet.classes} classes, and the data set has {has}")
+        raise ValueError(f"the network is for {network.classes} classes, and the data set has {has}")

@@ -67,7 +67,7 @@ PACK = Pack(
         "nodes.scale": ("ImageScale", "LatentScale", "UpscaleImage"),
         "nodes.schedule": ("CutSchedule", "NoiseSchedule"),
         "nodes.text": ("FluxGuidance", "SizeCondition", "TextEncode", "ZeroCondition"),
-        "nodes.train": ("PlotLoss", "SaveModel", "TrainDDPM"),
+        "nodes.train": ("PlotLoss", "SaveModel", "TrainDDPM", "TrainDiT"),
         "nodes.vae": ("VAEDecode", "VAEEncode"),
         "nodes.values": ("Calculate", "Integer", "JoinText", "Number", "SaveText", "Text"),
     },

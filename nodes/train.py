@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
@@ -11,6 +11,10 @@ from nodes.compute import small_png
 from nodes.draw import grid, to_pictures
 from nodes.output import save_bytes
 from nodes.sockets import VAE, Dataset, Image, Losses, Model, TextEncoder
+
+if TYPE_CHECKING:
+    from diffusion.networks import NetworkConfig, PixelNetwork
+    from diffusion.training import TrainingConfig
 
 LOOK_EVERY = 10.0
 """Seconds between two pictures of what has been learned, while somebody looks."""
@@ -55,14 +59,12 @@ class TrainDDPM(Node):
     seed: int = Seed(0)
 
     def run(self, ctx: Context) -> Trained:
-        from diffusion import checkpoint
-        from diffusion.preview import preview
-        from diffusion.training import TrainingConfig, save_model, train
+        from diffusion.training import TrainingConfig
         from diffusion.types import ScheduleConfig
-        from diffusion.unet import UNet, UNetConfig
+        from diffusion.unet import UNetConfig
 
         levels = len(self.widths)
-        unet = UNetConfig(
+        network = UNetConfig(
             channels=self.dataset.images.shape[-1],
             widths=tuple(self.widths),
             blocks=self.blocks,
@@ -82,23 +84,89 @@ class TrainDDPM(Node):
             ema=self.ema,
             seed=self.seed,
         )
+        return _learn(ctx, self.dataset, network, config)
 
-        height, width = self.dataset.images.shape[1:3]
-        looked = time.monotonic()
 
-        def report(step: int, total: int, loss: float, average: UNet) -> None:
-            nonlocal looked
-            picture = b""
-            if time.monotonic() - looked > LOOK_EVERY and ctx.wants_preview():
-                picture = small_png(grid(to_pictures(preview(average, config, height, width).pixels), 5, gap=1))
-                looked = time.monotonic()
-            ctx.progress(step, total, f"loss {loss:.4f}", picture)
+class TrainDiT(Node):
+    """Teach a transformer to flow from noise to pictures: minimise E |o(x_t, t, label) - (eps - x0)|^2.
 
-        folder = ctx.scratch
-        done = train(self.dataset, unet, config, folder / "progress.safetensors", device=ctx.device, report=report)
-        save_model(folder / "model", done.model, self.dataset, config, done.losses)
-        model, text_encoder, vae = checkpoint.recipes(folder / "model")
-        return Trained(model, vae, text_encoder, Losses(done.losses))
+    x_t = (1 - t) x0 + t eps, a straight line from the picture to the noise, and o is how fast to move along it (flow
+    matching, Lipman et al. 2023). Every square of patch x patch pixels is a token; t and the label scale and shift what
+    each block normalises, and gate what it adds, with gates that begin at zero (DiT, adaLN-Zero, Peebles & Xie 2023).
+    One label in ten is dropped, samples are made with an exponential moving average of the weights, and a training that
+    is stopped goes on from where it was, as for TrainDDPM.
+    """
+
+    version = 1
+    numeric = True
+    dataset: Dataset
+    times: Literal["uniform", "logit_normal"] = Input(
+        "logit_normal", about="which t it sees: all alike, or the middle more often (Esser et al. 2024)"
+    )
+    patch: int = Input(4, ge=1, le=64, about="side of the squares of pixels that become one token")
+    width: int = Input(128, ge=4, le=8192, multiple_of=4, about="features of a token")
+    depth: int = Input(5, ge=1, le=256, about="blocks")
+    heads: int = Input(4, ge=1, le=256, about="parts into which attention splits the features")
+    dropout: float = Input(0.0, ge=0, le=0.9, about="share of what a block adds that is dropped while it learns")
+    steps: int = Input(3000, ge=1, le=10_000_000, about="updates of the weights")
+    batch: int = Input(128, ge=1, le=65536, about="pictures in each")
+    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
+    warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
+    label_dropout: float = Input(0.1, ge=0, le=1, about="share of labels replaced by none")
+    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
+    seed: int = Seed(0)
+
+    def run(self, ctx: Context) -> Trained:
+        from diffusion.dit import DiTConfig
+        from diffusion.training import TrainingConfig
+        from diffusion.types import ScheduleConfig
+
+        network = DiTConfig(
+            channels=self.dataset.images.shape[-1],
+            patch=self.patch,
+            width=self.width,
+            depth=self.depth,
+            heads=self.heads,
+            classes=len(self.dataset.class_names),
+            dropout=self.dropout,
+        )
+        config = TrainingConfig(
+            prediction="flow",
+            schedule=ScheduleConfig("flow"),
+            times=self.times,
+            steps=self.steps,
+            batch=self.batch,
+            lr=self.lr,
+            warmup=self.warmup,
+            label_dropout=self.label_dropout,
+            ema=self.ema,
+            seed=self.seed,
+        )
+        return _learn(ctx, self.dataset, network, config)
+
+
+def _learn(ctx: Context, dataset: Dataset, network: "NetworkConfig", config: "TrainingConfig") -> Trained:
+    """Train, with a look at what was learned now and then, and give the recipes of what came of it."""
+    from diffusion import checkpoint
+    from diffusion.preview import preview
+    from diffusion.training import save_model, train
+
+    height, width = dataset.images.shape[1:3]
+    looked = time.monotonic()
+
+    def report(step: int, total: int, loss: float, average: "PixelNetwork") -> None:
+        nonlocal looked
+        picture = b""
+        if time.monotonic() - looked > LOOK_EVERY and ctx.wants_preview():
+            picture = small_png(grid(to_pictures(preview(average, config, height, width).pixels), 5, gap=1))
+            looked = time.monotonic()
+        ctx.progress(step, total, f"loss {loss:.4f}", picture)
+
+    folder = ctx.scratch
+    done = train(dataset, network, config, folder / "progress.safetensors", device=ctx.device, report=report)
+    save_model(folder / "model", done.model, dataset, config, done.losses)
+    model, text_encoder, vae = checkpoint.recipes(folder / "model")
+    return Trained(model, vae, text_encoder, Losses(done.losses))
 
 
 class SaveModel(Node):

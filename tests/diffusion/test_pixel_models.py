@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from diffusion.checkpoint import PixelConfig, read_config, recipes, write_atomically, write_config
 from diffusion.denoise import Job, denoise, own
 from diffusion.family import FAMILIES, empty_latent, family_of
-from diffusion.pixel import in_channels, labels_of, load_unet
+from diffusion.pixel import in_channels, labels_of, load_network
 from diffusion.recipes import Guider, ModelRecipe, Patch, TextEncoderRecipe, from_json, to_json
 from diffusion.schedule import schedule
 from diffusion.store import Store, pick_device, pick_dtype
@@ -33,7 +33,7 @@ def make(folder: Path, seed: int = 0) -> Path:
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
     save_file(unet.state_dict(), folder / "model.safetensors")
-    write_config(folder, PixelConfig(vars(SIZES), 8, 8, "v", ScheduleConfig("cosine"), WORDS))
+    write_config(folder, PixelConfig("unet", vars(SIZES), 8, 8, "v", ScheduleConfig("cosine"), WORDS))
     return folder
 
 
@@ -88,6 +88,9 @@ def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path, model: Mod
         ({"format": 2}, "model format 2; this version reads format 1"),
         ({"prediction": "eps"}, "damaged: ValueError"),
         ({"unet": None}, "damaged: TypeError"),
+        ({"dit": {}}, "the sizes of one network, unet or dit, not several"),
+        ({"unet": {"channels": 1}}, "damaged: KeyError 'patch'"),
+        ({"unet": vars(SIZES) | {"widths": [8] * 99, "patch": 0}}, "damaged: ValueError"),
         ({"schedule": {"knd": "flow"}}, "damaged: TypeError"),
         ({"height": "tall"}, "damaged: ValueError"),
     ],
@@ -107,11 +110,11 @@ def test_damaged_or_missing_files_are_named(tmp_path: Path) -> None:
     for bad in (b"", good[: len(good) // 2], b"\xff" * 100):
         weights.write_bytes(bad)
         with pytest.raises(ValueError, match=r"model\.safetensors: damaged"):
-            load_unet(folder)
+            load_network(folder)
     weights.write_bytes(good)
     config.write_text(config.read_text().replace('"blocks": 1', '"blocks": 2'))
     with pytest.raises(ValueError, match="not the weights"):
-        load_unet(folder)
+        load_network(folder)
     config.write_text("{")
     with pytest.raises(ValueError, match="not valid JSON"):
         read_config(folder)

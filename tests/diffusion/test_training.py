@@ -8,13 +8,17 @@ import pytest
 import torch
 
 from diffusion.checkpoint import read_config, recipes
+from diffusion.dit import DiTConfig
 from diffusion.loop import ema_decay, learning_rate
-from diffusion.pixel import load_unet
-from diffusion.training import TrainingConfig, save_model, train
+from diffusion.networks import NetworkConfig, PixelNetwork, sizes_of
+from diffusion.pixel import load_network
+from diffusion.training import TrainingConfig, levels_of, save_model, train
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
-from diffusion.unet import UNet, UNetConfig
+from diffusion.unet import UNetConfig
 
 TINY = UNetConfig(widths=(8, 8), blocks=1, heads=2, groups=4, embedding=8, patch=1, classes=2)
+DIT = DiTConfig(patch=2, width=16, depth=2, heads=2, embedding=8, classes=2)
+NETWORKS = pytest.mark.parametrize("network", [TINY, DIT], ids=["unet", "dit"])
 SHORT = TrainingConfig(steps=6, batch=8, warmup=2)
 
 
@@ -23,34 +27,38 @@ def two_classes() -> Dataset:
     return Dataset(np.concatenate([dark, bright]), np.repeat([0, 1], 8), (), ("dark", "bright"), "two")
 
 
-def weights(model: UNet) -> dict[str, torch.Tensor]:
+def weights(model: PixelNetwork) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_the_loss_falls(prediction: str) -> None:
+@NETWORKS
+def test_the_loss_falls(network: NetworkConfig, prediction: str) -> None:
     kind = "flow" if prediction == "flow" else "cosine"
     config = replace(SHORT, prediction=prediction, schedule=ScheduleConfig(kind), steps=60, lr=5e-3)
-    losses = train(two_classes(), TINY, config).losses
+    losses = train(two_classes(), network, config).losses
     assert sum(losses[-10:]) < 0.6 * sum(losses[:10])
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("at", [1, 4])
-def test_a_resumed_training_gives_the_same_weights_as_an_unbroken_one(tmp_path: Path, at: int, bfloat16: bool) -> None:
-    config, unet = replace(SHORT, bfloat16=bfloat16), replace(TINY, dropout=0.2)
-    unbroken = train(two_classes(), unet, config)
+@NETWORKS
+def test_a_resumed_training_gives_the_same_weights_as_an_unbroken_one(
+    tmp_path: Path, network: NetworkConfig, at: int, bfloat16: bool
+) -> None:
+    config, network = replace(SHORT, bfloat16=bfloat16), replace(network, dropout=0.2)
+    unbroken = train(two_classes(), network, config)
 
-    def stop(step: int, total: int, loss: float, model: UNet) -> None:
+    def stop(step: int, total: int, loss: float, model: PixelNetwork) -> None:
         if step == at:
             raise KeyboardInterrupt
 
     file = tmp_path / "progress.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train(two_classes(), unet, config, file, report=stop)
+        train(two_classes(), network, config, file, report=stop)
     torch.manual_seed(99)
     steps: list[int] = []
-    resumed = train(two_classes(), unet, config, file, report=lambda step, *_: steps.append(step))
+    resumed = train(two_classes(), network, config, file, report=lambda step, *_: steps.append(step))
     assert steps == list(range(at + 1, 7))
     assert resumed.losses == unbroken.losses
     expected = weights(unbroken.model)
@@ -130,14 +138,15 @@ def test_average_is_quick_at_first_and_learning_rate_rises_then_falls() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"unet": replace(TINY, channels=3)}, "takes 3 channels, and the pictures have 1"),
-        ({"unet": replace(TINY, classes=3)}, "for 3 classes, and the data set has 2"),
-        ({"unet": replace(TINY, patch=8)}, "no multiple of the 16"),
+        ({"network": replace(TINY, channels=3)}, "takes 3 channels, and the pictures have 1"),
+        ({"network": replace(TINY, classes=3)}, "for 3 classes, and the data set has 2"),
+        ({"network": replace(TINY, patch=8)}, "no multiple of the 16"),
+        ({"network": replace(DIT, patch=3)}, "no multiple of the 3"),
         ({"dataset": Dataset(np.zeros((0, 8, 8, 1), np.uint8))}, "the data set is empty"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(changes: dict[str, object], message: str) -> None:
-    arguments = {"dataset": two_classes(), "unet": TINY, "config": SHORT} | changes
+    arguments = {"dataset": two_classes(), "network": TINY, "config": SHORT} | changes
     with pytest.raises(ValueError, match=message):
         train(**arguments)
 
@@ -150,19 +159,34 @@ def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
         TrainingConfig(**{name: value})
 
 
-def test_a_saved_model_is_read_back_whole(tmp_path: Path) -> None:
+def test_unknown_times_are_refused() -> None:
+    with pytest.raises(ValueError, match='unknown times "cosine"; known: uniform, logit_normal'):
+        TrainingConfig(times="cosine")
+
+
+def test_times_are_spread_evenly_or_as_the_logit_normal_is() -> None:
+    torch.manual_seed(0)
+    even, middle = (levels_of(times, 4000, 1000) for times in ("uniform", "logit_normal"))
+    for levels in (even, middle):
+        assert (levels.min() >= 0, levels.max() < 1000) == (True, True)
+    assert torch.histc(even.float(), 10, 0, 1000).tolist() == pytest.approx([400] * 10, abs=1)
+    # P(t < 0.1) = P(z < log(0.1 / 0.9)) = 0.0140,   P(0.25 < t < 0.75) = P(|z| < log 3) = 0.7281
+    assert float((middle < 100).float().mean()) == pytest.approx(0.0140, abs=1e-3)
+    assert float(((middle >= 250) & (middle < 750)).float().mean()) == pytest.approx(0.7281, abs=1e-3)
+
+
+@NETWORKS
+def test_a_saved_model_is_read_back_whole(tmp_path: Path, network: NetworkConfig) -> None:
     data = two_classes()
-    trained = train(data, TINY, SHORT)
+    trained = train(data, network, SHORT)
     save_model(tmp_path, trained.model, data, SHORT, trained.losses)
     model, text_encoder, vae = recipes(tmp_path)
     assert (model.height, model.width, model.channels, model.multiple) == (8, 8, 1, 2)
     assert model.class_names == text_encoder.class_names == ("dark", "bright")
     assert (model.prediction, model.schedule, model.clip) == (SHORT.prediction, SHORT.schedule, True)
     assert vae.space == model.space == "pixel"
-    assert (
-        UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in read_config(tmp_path).unet.items()}) == TINY
-    )
-    loaded = weights(load_unet(tmp_path))
+    assert sizes_of(read_config(tmp_path).network, read_config(tmp_path).sizes) == network
+    loaded = weights(load_network(tmp_path))
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in weights(trained.model).items())
     assert read_config(tmp_path).training is not None
     assert asdict(SHORT).items() <= {**read_config(tmp_path).training, "schedule": asdict(SHORT.schedule)}.items()

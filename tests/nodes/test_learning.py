@@ -17,9 +17,11 @@ from nodes.evaluate import Classify, FrechetDistance
 from nodes.learn import ForwardProcess, PlotSchedule
 from nodes.load import LoadCheckpoint
 from nodes.sockets import Image
-from nodes.train import PlotLoss, TrainDDPM
+from nodes.train import PlotLoss, TrainDDPM, TrainDiT
 
 TINY = {"widths": [16, 32], "batch": 4, "seed": 0}
+TINY_DIT = {"width": 16, "depth": 2, "batch": 4, "seed": 0}
+BOTH = pytest.mark.parametrize(("teach", "sizes"), [(TrainDDPM, TINY), (TrainDiT, TINY_DIT)], ids=["ddpm", "dit"])
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,8 @@ def test_a_saved_model_is_loaded_as_it_was(tiny_model):
     assert [step for step, _ in log["loss"]] == [1, 2]
 
 
-def test_training_goes_on_where_it_was_stopped(digits, tmp_path):
+@BOTH
+def test_training_goes_on_where_it_was_stopped(digits, tmp_path, teach, sizes):
     def train(folder, stop_at=None):
         folder.mkdir(exist_ok=True)
         token = CancelToken()
@@ -44,7 +47,7 @@ def test_training_goes_on_where_it_was_stopped(digits, tmp_path):
                 token.cancel()
 
         ctx = Context(scratch_of=lambda: folder, emit=emit, token=token)
-        return TrainDDPM(dataset=digits["test"], steps=4, **TINY).run(ctx)
+        return teach(dataset=digits["test"], steps=4, **sizes).run(ctx)
 
     whole = train(tmp_path / "whole")
     with pytest.raises(Cancelled):
@@ -54,10 +57,11 @@ def test_training_goes_on_where_it_was_stopped(digits, tmp_path):
     assert resumed.model.digest == whole.model.digest
 
 
-def test_a_trained_model_is_a_cached_result(run_nodes, tmp_path):
+@BOTH
+def test_a_trained_model_is_a_cached_result(run_nodes, tmp_path, teach, sizes):
     nodes = {
         "digits": {"type": "Digits", "size": 16, "part": "test"},
-        "train": {"type": "TrainDDPM", "dataset": "@digits", "steps": 2, **TINY},
+        "train": {"type": teach.__name__, "dataset": "@digits", "steps": 2, **sizes},
         "labels": {"type": "TextEncode", "text_encoder": "@train.text_encoder", "text": "3"},
         "guide": {"type": "CFG", "model": "@train.model", "positive": "@labels"},
         "schedule": {"type": "NoiseSchedule", "model": "@train.model", "steps": 2},
@@ -199,13 +203,14 @@ def test_a_damaged_model_says_which_file(tiny_model, tmp_path, run_nodes):
     assert found.value.exit_code == 1
 
 
-def test_a_training_shows_what_it_has_learned(digits, tmp_path, monkeypatch):
+@BOTH
+def test_a_training_shows_what_it_has_learned(digits, tmp_path, monkeypatch, teach, sizes):
     import io
 
     monkeypatch.setattr("nodes.train.LOOK_EVERY", 0.0)
     seen = []
     ctx = Context(settings=Settings(previews_per_second=1000), scratch_of=lambda: tmp_path, emit=seen.append)
-    TrainDDPM(dataset=digits["test"], steps=2, **TINY).run(ctx)
+    teach(dataset=digits["test"], steps=2, **sizes).run(ctx)
     assert [(event.step, event.total, event.message[:5]) for event in seen] == [(1, 2, "loss "), (2, 2, "loss ")]
     picture = Pillow.open(io.BytesIO(seen[-1].preview))
     assert picture.size == (86, 35)
