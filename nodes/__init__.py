@@ -28,6 +28,7 @@ PACK = Pack(
             "ConditionRange",
         ),
         "nodes.control": ("ControlNetApply", "LoadControlNet"),
+        "nodes.cost": ("CountFlops",),
         "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist", "Shapes"),
         "nodes.detect": ("ControlImage",),
         "nodes.evaluate": ("Classify", "FrechetDistance"),
