@@ -46,6 +46,16 @@ def inpaint_latent(encode: Callable[[Image], Latent], image: Image, mask: Mask, 
     return replace(latent, mask=m, covered=covered.samples)
 
 
+def masked(latent: Latent, mask: Mask) -> Latent:
+    """A clean latent with a mask, resized to it. ValueError for one that holds noise, and for too many masks."""
+    if latent.state != "clean":
+        raise ValueError(f"a mask keeps part of a clean latent; this one is {latent.state}: take one made of a picture")
+    if mask.values.shape[0] not in (1, latent.samples.shape[0]):
+        raise ValueError(f"there are {mask.values.shape[0]} masks for {latent.samples.shape[0]} latents")
+    m = torch.tensor(mask.values).float()[:, None]
+    return replace(latent, mask=interpolate(m, tuple(latent.samples.shape[2:]), mode="bilinear"))
+
+
 def inpaint_inputs(model: ModelRecipe, latent: Latent) -> dict[str, torch.Tensor]:
     """The mask and the covered picture, B rows, for an inpainting network; nothing for a plain one.
 

@@ -11,7 +11,15 @@ from diffusion.types import Sampler, Schedule
 VARIANCE_PRESERVING = ("linear", "scaled_linear", "cosine")
 TABLES = (*VARIANCE_PRESERVING, "flow")
 BY_TIME = ("leading", "trailing", "linspace", "timesteps")
-ANY_SPACING = (*BY_TIME, "lcm", "karras", "exponential", "beta", "sigmas")
+COMFY = tuple(
+    f"comfy_{name}"
+    for name in (
+        "normal", "simple", "sgm_uniform", "ddim_uniform", "beta", "karras", "exponential", "kl_optimal",
+        "linear_quadratic",
+    )
+)  # fmt: skip
+"""ComfyUI's schedulers (`diffusion.comfy_spacing`)."""
+ANY_SPACING = (*BY_TIME, "lcm", "karras", "exponential", "beta", "sigmas", *COMFY)
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,11 @@ KINDS: dict[str, Kind] = {
     "dpm2_ancestral": Kind(
         "dpm2 to a cleaner level, then fresh noise", eta=1.0, tables=VARIANCE_PRESERVING, pure=False
     ),
-    "lms": Kind("a cubic through the last four slopes (linear multistep, Adams-Bashforth)", pure=False),
+    "lms": Kind(
+        "a cubic through the last four slopes (linear multistep, Adams-Bashforth)", pure=False,
+        # after many tiny steps a cubic leads nowhere in a large one
+        spacings=tuple(spacing for spacing in ANY_SPACING if spacing != "comfy_linear_quadratic"),
+    ),
     "dpmpp_2s": Kind(
         "second order, every other level a halfway point (DPM-Solver++, Lu et al. 2022b)",
         unit=True, placing="ahead", own_spacing=True,

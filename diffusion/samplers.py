@@ -15,7 +15,7 @@ import torch
 from diffusion.borrowed import lms, multistep, pndm
 from diffusion.forward import noised
 from diffusion.guidance import Denoiser
-from diffusion.kinds import kind_of
+from diffusion.kinds import COMFY, Kind, kind_of
 from diffusion.noise import Streams
 from diffusion.schedule import level_of, table
 from diffusion.spacing import SPREAD
@@ -181,8 +181,7 @@ def sample(
         for _ in range(schedule.first * kind.draws if eta > 0 else 0):
             streams.draw()
     else:
-        spacing = schedule.config.even if schedule.spacing in SPREAD else schedule.spacing
-        deviation = 1.0 if kind.unit or spacing == "leading" else first.sigma
+        deviation = 1.0 if _starts_with_unit(kind, schedule) else first.sigma
         # a part that is painted anew on the whole schedule has nothing to do with what was there
         alone = latent.state == "empty" or (latent.mask is not None and schedule.starts_whole)
         x = deviation * drawn if alone else noised(samples, drawn, first.alpha, first.sigma)
@@ -205,6 +204,14 @@ def sample(
     if schedule.ends_clean:
         return replace(latent, samples=x, state="clean", level=None, mask=None, kept=None)
     return replace(latent, samples=x, state="noisy", level=levels[-1], kept=original)
+
+
+def _starts_with_unit(kind: Kind, schedule: Schedule) -> bool:
+    """Whether pure noise begins with deviation 1, rather than with the first level's sigma."""
+    if schedule.spacing in COMFY:
+        return schedule.levels[0].sigma >= float(table(schedule.config).sigma[-1]) * (1 - 1e-7)
+    spacing = schedule.config.even if schedule.spacing in SPREAD else schedule.spacing
+    return kind.unit or spacing == "leading"
 
 
 def _check(latent: Latent, schedule: Schedule) -> None:

@@ -22,6 +22,8 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 
+from diffusion import comfy_spacing
+from diffusion.kinds import COMFY
 from diffusion.spacing import SPACINGS, SPREAD, spread, times
 from diffusion.types import Level, Schedule, ScheduleConfig
 
@@ -118,7 +120,7 @@ def for_tokens(config: ScheduleConfig, tokens: int) -> ScheduleConfig:
 def fits_tokens(made: Schedule, tokens: int) -> bool:
     """False where the shift of a schedule follows the size, and it was made for a picture of another size."""
     config = made.config
-    if made.spacing in ("timesteps", "sigmas") or config.base_shift is None:
+    if made.spacing in ("timesteps", "sigmas", *COMFY) or config.base_shift is None:
         return True
     return config.mu == for_tokens(config, tokens).mu
 
@@ -174,12 +176,13 @@ def least_noisy(config: ScheduleConfig) -> Level:
     return _at(table(config), float(table(config).t[0]))
 
 
-def cut(whole: Schedule, start: float = 0.0, end: float = 1.0, by: Share = "steps") -> Schedule:
+def cut(whole: Schedule, start: float = 0.0, end: float = 1.0, by: Share = "steps", finish: bool = False) -> Schedule:
     """The part of a schedule between two fractions of it, 0 the noisiest and 1 clean.
 
     A picture noised to the first level of cut(s, 0.4) keeps its rough shape (image to image with strength 0.6);
     cut(s, 0, 0.8) and cut(s, 0.8) are a base model's and a refiner's part. Fractions are of the uncut schedule:
     of its steps, step i of n to round(f n); or of its table of T timesteps, those with t >= round(T - f T) come before.
+    finish: the part's last level is the clean one, whatever was cut off behind it.
     Raises ValueError if no step is left, or if the part lies outside what an earlier cut left.
     """
     if not 0 <= start < end <= 1:
@@ -188,7 +191,8 @@ def cut(whole: Schedule, start: float = 0.0, end: float = 1.0, by: Share = "step
     low, high = max(low, 0), min(high, whole.steps)
     if low >= high:
         raise ValueError(f"no step is left of {whole.steps} between {start:g} and {end:g}")
-    return replace(whole, levels=whole.levels[low : high + 1], first=whole.first + low)
+    kept = whole.levels[low : high + 1]
+    return replace(whole, levels=(*kept[:-1], CLEAN) if finish else kept, first=whole.first + low)
 
 
 def _before(whole: Schedule, fraction: float, by: Share) -> int:
@@ -201,6 +205,8 @@ def _before(whole: Schedule, fraction: float, by: Share) -> int:
 
 def _spaced(levels: Table, config: ScheduleConfig, steps: int) -> list[Level]:
     count, spacing = config.train_steps, config.spacing
+    if spacing in COMFY:
+        return comfy_spacing.levels(config, levels.noise.numpy(), steps)
     if not 1 <= steps <= count:
         raise ValueError(f"steps must lie in 1 … {count}, got {steps}")
     if config.kind == "flow":

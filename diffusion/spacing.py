@@ -15,6 +15,8 @@ Samplers grew up apart, and what is called by one name is not the same everywher
     ahead         1 - 1 / T … 0 in n equal parts, without 0
     behind        1 … 1 / T in n equal parts, without 1 / T
 
+Those whose names begin with comfy_ are ComfyUI's (`diffusion.comfy_spacing`).
+
 karras, exponential and beta run between two ends: those of an even spacing, or of the whole table (which is linspace).
 `placed` gives a table the placing that diffusers' own scheduler of a sampler has, so that pictures match.
 
@@ -27,12 +29,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from diffusion.kinds import KINDS
+from diffusion.kinds import COMFY, KINDS
 from diffusion.types import ScheduleConfig
 
 SPREAD = ("karras", "exponential", "beta")
 EVEN = ("leading", "trailing", "linspace")
-SPACINGS = (*EVEN, "lcm", *SPREAD)
+SPACINGS = (*EVEN, "lcm", *SPREAD, *COMFY)
+COMFY_LEAVES_OUT = ("dpm2", "dpm2_ancestral", "unipc")
+"""Samplers for which ComfyUI makes a level more and leaves out the last but one."""
 ON_A_FLOW = {
     **dict.fromkeys(("dpmpp_2s", "dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "deis"), "ahead"),
     "unipc": "behind",
@@ -49,6 +53,8 @@ def placed(config: ScheduleConfig, sampler: str, spacing: str | None = None) -> 
     kind = KINDS.get(sampler)
     if kind is None:
         raise ValueError(f'unknown sampler "{sampler}"; known: {", ".join(KINDS)}')
+    if spacing in COMFY:
+        return replace(config, spacing=spacing, placing="penultimate" if sampler in COMFY_LEAVES_OUT else "even")
     if config.kind == "flow":
         if spacing or config.spacing in SPREAD:
             return replace(config, spacing=spacing or config.spacing)

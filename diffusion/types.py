@@ -120,12 +120,14 @@ class Sampler:
 class Noise:
     """A source of random numbers. Item i of a batch has a stream of its own, seeded with seed + i.
 
-    variation_strength in 0 … 1 turns the initial noise towards that of variation_seed along the sphere.
+    variation_strength in 0 … 1 turns the initial noise towards that of variation_seed along the sphere. whole: one
+    stream for the whole batch instead, as ComfyUI draws it; items other than the first then have no seed of their own.
     """
 
     seed: int
     variation_seed: int | None = None
     variation_strength: float = 0.0
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,7 @@ PACK = Pack(
             "ZeroStarGuider",
         ),
         "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
-        "nodes.inpaint": ("InpaintLatent",),
+        "nodes.inpaint": ("InpaintLatent", "MaskLatent"),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
         "nodes.load": ("LoadCheckpoint",),
         "nodes.load_vae": ("LoadVAE",),

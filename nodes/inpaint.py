@@ -44,3 +44,25 @@ class InpaintLatent(Node):
                 return family.encode(module, self.vae, image)
 
             return inpaint_latent(encode, self.image, self.mask, self.edge)
+
+
+class MaskLatent(Node):
+    """z with a mask m, of a latent that is there already: where m is 0, UNetDenoise leaves it as it is.
+
+    The mask is resized to the latent, and grey parts of it are mixed at each step. A network made for inpainting (9
+    channels) also has to see the picture with that part covered: take InpaintLatent for it.
+    """
+
+    version = 1
+    latent: Latent
+    mask: Mask = Input(about="of any size; 1 marks what is to be painted anew")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The space of the latent."""
+        return {"latent": known["latent"]} if isinstance(known.get("latent"), str) else {}
+
+    def run(self, ctx: Context) -> Latent:
+        from diffusion.inpaint import masked
+
+        return masked(self.latent, self.mask)

@@ -79,16 +79,18 @@ class Sampler(Node):
 class Noise(Node):
     """eps ~ N(0, 1), one stream for each picture of a batch: picture i draws from seed + i.
 
-    So a batch of four is the same as four runs with seeds one apart.
+    So a batch of four is the same as four runs with seeds one apart. stream = batch draws the whole batch from one
+    stream, as ComfyUI does: the first picture is the same, the others have no seed of their own.
     """
 
     version = 1
     seed: int = Seed()
     variation_seed: int | None = Seed(about="seed of a second noise to turn towards")
     variation_strength: float = Input(0.0, ge=0, le=1, about="how far: 0 the first noise, 1 the second")
+    stream: Literal["each", "batch"] = Input("each", about="one stream for each picture, or one for the batch")
 
     def run(self, ctx: Context) -> NoiseValue:
-        return NoiseValue(self.seed, self.variation_seed, self.variation_strength)
+        return NoiseValue(self.seed, self.variation_seed, self.variation_strength, self.stream == "batch")
 
 
 class EmptyLatent(Node):

@@ -12,7 +12,11 @@ from engine.node import Input, Node
 from nodes.sockets import Model, Schedule
 
 Kind = Literal["model", "linear", "scaled_linear", "cosine", "flow"]
-Spacing = Literal["model", "leading", "trailing", "linspace", "lcm", "karras", "exponential", "beta"]
+Spacing = Literal[
+    "model", "leading", "trailing", "linspace", "lcm", "karras", "exponential", "beta", "comfy_normal", "comfy_simple",
+    "comfy_sgm_uniform", "comfy_ddim_uniform", "comfy_beta", "comfy_karras", "comfy_exponential", "comfy_kl_optimal",
+    "comfy_linear_quadratic",
+]  # fmt: skip
 
 
 class NoiseSchedule(Node):
@@ -30,6 +34,10 @@ class NoiseSchedule(Node):
     Told the sampler, it puts the levels where diffusers' own scheduler for it does: DPM-Solver++, DEIS and UniPC divide
     the table into one part more than Euler and DDIM do, and each scheduler has a spacing of its own for a model that
     names none. Without it all samplers walk the same levels.
+
+    Spacings that begin with comfy_ are ComfyUI's schedulers, to the level. Told the sampler, they leave out a level for
+    dpm2, dpm2_ancestral and unipc, as its KSampler does. A shift that follows the size takes that of width and height
+    if they are given, and else that of 1024 x 1024.
     """
 
     version = 1
@@ -74,6 +82,7 @@ class NoiseSchedule(Node):
 
     def config(self) -> ScheduleConfig:
         """The model's table, or a plain one, with what this node says in its place."""
+        from diffusion.kinds import COMFY
         from diffusion.schedule import for_tokens
         from diffusion.spacing import placed
 
@@ -87,6 +96,8 @@ class NoiseSchedule(Node):
             config = replace(config, spacing=wanted, even=config.even if config.kind == "flow" else "linspace")
         if self.shift is not None:
             config = replace(config, shift=self.shift, base_shift=None)
+        elif config.spacing in COMFY and self.width is None and self.height is None:
+            config = replace(config, mu=None if config.base_shift is None else config.max_shift)
         elif self.model:
             width, height = self.width or self.model.width, self.height or self.model.height
             config = for_tokens(config, (width // self.model.multiple) * (height // self.model.multiple))
@@ -118,8 +129,9 @@ class CutSchedule(Node):
     start: float = Input(0.0, ge=0, le=1, about="where the part begins; 0: with pure noise")
     end: float = Input(1.0, ge=0, le=1, about="where the part ends; 1: clean")
     by: Literal["steps", "timesteps"] = Input("steps", about="what start and end are fractions of")
+    finish: bool = Input(False, about="whether the last step of the part goes on to no noise at all")
 
     def run(self, ctx: Context) -> Schedule:
         from diffusion.schedule import cut
 
-        return cut(self.schedule, self.start, self.end, self.by)
+        return cut(self.schedule, self.start, self.end, self.by, self.finish)
