@@ -85,7 +85,8 @@ def _dispatch(words: list[str], registry: "Registry | None") -> int:
     import importlib
 
     module = VERBS[verb][0]
-    code: int = importlib.import_module(module if "." in module else f"commands.{module}").main(args, registry)
+    whole = module if module.startswith("tui.") else f"commands.{module}"
+    code: int = importlib.import_module(whole).main(args, registry)
     sys.stdout.flush()
     return code
 
@@ -258,9 +259,6 @@ def _cache(p: argparse.ArgumentParser) -> None:
 
 def _tui(p: argparse.ArgumentParser) -> None:
     p.add_argument("file", metavar="FILE", nargs="?", help="a workflow file, or the name of a shipped workflow")
-    kinds = ("auto", "half", "sixel", "tgp", "off")
-    text = "pictures full screen: auto, half (cells), sixel, tgp (kitty) or off"
-    p.add_argument("--images", metavar="HOW", choices=kinds, help=text)
 
 
 def _engine(p: argparse.ArgumentParser) -> None:
@@ -271,6 +269,15 @@ def _engine(p: argparse.ArgumentParser) -> None:
 def _convert(p: argparse.ArgumentParser) -> None:
     p.add_argument("file", metavar="FILE", help="a pickle: .ckpt, .pt, .pth or .bin")
     p.add_argument("--yes", action="store_true", help="copy its weights to a .safetensors file beside it")
+
+
+def _import(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "file", metavar="FILE", help="a ComfyUI workflow or prompt, as JSON or in a picture, or A1111's text"
+    )
+    p.add_argument("--out", metavar="FILE", help="the workflow to make; one that is there is kept")
+    p.add_argument("--notes", action="store_true", help="keep the notes of the file in about")
+    _json(p)
 
 
 def _json(p: argparse.ArgumentParser) -> None:
@@ -291,6 +298,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "nodes": ("nodes", "List the node types, or explain one", _nodes),
     "schema": ("schema", "Print a JSON Schema of workflow files, for editors", _nothing),
     "new": ("new", "Make a workflow file from a shipped one", _new),
+    "import": ("importing.command", "Make a workflow of a ComfyUI file, or of A1111's text", _import),
     "diff": ("diff", "Compare two workflows, down to each input; exit code 1 if they differ", _diff),
     "cache": ("cache", "Look into the cache, bound it, or check it", _cache),
     "tui": ("tui.command", "Open the graph runner on the terminal, as a bare weft does", _tui),
@@ -299,7 +307,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "doctor": ("doctor", "Check this installation and say what to do", _nothing),
     "errors": ("errors", "List the codes of errors and warnings", _nothing),
 }
-"""verb -> (its module in commands/, or elsewhere by its full name, what it does, what it takes)."""
+"""verb -> (its module in commands/, or the full name of one in tui/, what it does, what it takes)."""
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a running node sees of the engine: progress, cancelling, warnings, folders. Never the executor itself."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,24 +11,21 @@ from engine.events import Listener, NodeProgress, NodeSaid, Warned
 
 
 class CancelToken:
-    """Set from anywhere (a signal handler, another thread); nodes look at it between steps.
+    """Set from anywhere (a signal handler, another thread); nodes look at it between steps."""
 
-    It has no lock: a second signal may come while a handler sets it, and would wait for that handler for ever.
-    """
-
-    __slots__ = ("_cancelled",)
+    __slots__ = ("_event",)
 
     def __init__(self) -> None:
-        self._cancelled = False
+        self._event = threading.Event()
 
     def cancel(self) -> None:
         """Ask the run to stop within one step."""
-        self._cancelled = True
+        self._event.set()
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked."""
-        return self._cancelled
+        return self._event.is_set()
 
 
 @dataclass(frozen=True, slots=True)
