@@ -33,7 +33,7 @@ class CountFlops(Node):
     schedule: Schedule
     sampler: Sampler
     latent: Latent
-    template: str = Input("{gflop} GFLOP", about="the text; {gflop} is filled in")
+    template: str = Input("{gflop} GFLOP", about="the text; {gflop} and {steps} are filled in")
 
     def run(self, ctx: Context) -> Work:
         from diffusion.attention import attention
@@ -47,4 +47,5 @@ class CountFlops(Node):
         with models(ctx), attention(ctx.settings.attention):
             counted = flops(jobs, self.schedule, self.sampler, ctx.device, dtype_for(self.guider.model, ctx), on_step)
         gflop = counted / 1e9
-        return Work(gflop, self.template.replace("{gflop}", f"{gflop:.3g}"))
+        text = self.template.replace("{gflop}", f"{gflop:.3g}").replace("{steps}", str(self.schedule.steps))
+        return Work(gflop, text)

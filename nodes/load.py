@@ -24,9 +24,9 @@ class LoadCheckpoint(Node):
 
     The source is the name of a shipped model; a folder in diffusers layout (model_index.json) with Stable Diffusion 1.x
     or 2.x, SDXL, SD3 or Flux; the hub id of one that `hf download` has put into the hub's cache; or a single
-    .safetensors file with Stable Diffusion 1.x or 2.x or SDXL. Only safetensors are read. A pixel-space model (a DDPM)
-    comes with a text encoder that turns the name of a class into its label, and with a VAE that only maps [-1, 1] to
-    [0, 1].
+    .safetensors file with Stable Diffusion 1.x or 2.x or SDXL. Only safetensors are read. A pixel-space model (one
+    that TrainDDPM or TrainDiT made) comes with a text encoder that turns the name of a class into its label, and with a
+    VAE that only maps [-1, 1] to [0, 1].
     """
 
     version = 1

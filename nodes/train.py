@@ -108,7 +108,7 @@ class TrainDiT(Node):
     depth: int = Input(5, ge=1, le=256, about="blocks")
     heads: int = Input(4, ge=1, le=256, about="parts into which attention splits the features")
     dropout: float = Input(0.0, ge=0, le=0.9, about="share of what a block adds that is dropped while it learns")
-    steps: int = Input(3000, ge=1, le=10_000_000, about="updates of the weights")
+    steps: int = Input(1500, ge=1, le=10_000_000, about="updates of the weights")
     batch: int = Input(128, ge=1, le=65536, about="pictures in each")
     lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
     warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")

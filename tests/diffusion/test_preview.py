@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion.dit import DiTConfig
 from diffusion.preview import preview
 from diffusion.training import TrainingConfig, train
-from diffusion.types import Dataset
+from diffusion.types import Dataset, ScheduleConfig
 from diffusion.unet import UNet, UNetConfig
 
 SMALL = {"widths": (8, 8), "heads": 2, "groups": 4, "embedding": 8, "patch": 1}
@@ -28,3 +29,14 @@ def test_looking_does_not_change_the_training() -> None:
     assert looked.losses == plain.losses
     weights = plain.model.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in looked.model.state_dict().items())
+
+
+@pytest.mark.parametrize("times", ["uniform", "logit_normal"])
+def test_a_learned_flow_leads_from_noise_to_pictures_of_the_class(times: str) -> None:
+    dark, bright = np.zeros((8, 8, 8, 1), np.uint8), np.full((8, 8, 8, 1), 255, np.uint8)
+    data = Dataset(np.concatenate([dark, bright]), np.repeat([0, 1], 8), (), ("dark", "bright"))
+    config = TrainingConfig("flow", ScheduleConfig("flow"), times, steps=150, batch=32, warmup=5, lr=1e-2, ema=0.9)
+    dit = DiTConfig(patch=2, width=16, depth=2, heads=2, embedding=8, classes=2)
+    first, second = preview(train(data, dit, config).model, config, 8, 8, steps=8).pixels
+    assert first.mean() < 0.1
+    assert second.mean() > 0.9

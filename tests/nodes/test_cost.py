@@ -42,9 +42,9 @@ def counted(trained, scale: float, steps: int, batch: int = 1, start: float = 0.
     schedule = NoiseSchedule(model=trained.model, steps=steps).run(ctx)
     latent = EmptyLatent(model=trained.model, batch=batch).run(ctx)
     work = CountFlops(
-        guider=guider, schedule=schedule, sampler=Sampler().run(ctx), latent=latent, template="{gflop} of them"
+        guider=guider, schedule=schedule, sampler=Sampler().run(ctx), latent=latent, template="{steps} steps, {gflop}"
     ).run(ctx)
-    assert work.text == f"{work.gflop:.3g} of them"
+    assert work.text == f"{steps} steps, {work.gflop:.3g}"
     return work.gflop * 1e9
 
 

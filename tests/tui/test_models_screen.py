@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import nodes
 from nodes.library import digest_in_name, on_this_machine
-from nodes.sources import SHIPPED
+from nodes.sources import SHIPPED, shipped
 from tui.needs import needs
 from tui.session import Session
 
@@ -66,7 +66,7 @@ def test_models_are_found_where_they_lie(file: Path, tmp_path: Path) -> None:
     refs.mkdir()
     (refs / "main").write_text(commit)
     found = {model.source: model for model in on_this_machine(file.parent)}
-    assert list(found) == ["ddpm-digits", "an/owner", "broken.safetensors", "old.ckpt", "loras/fox.safetensors"]
+    assert list(found) == [*shipped(), "an/owner", "broken.safetensors", "old.ckpt", "loras/fox.safetensors"]
     assert found["ddpm-digits"].what == "a checkpoint, pixel space"
     assert (found["ddpm-digits"].where, found["ddpm-digits"].wrong) == ("shipped", "")
     assert found["an/owner"].what == "a LoRA for Stable Diffusion 1.x or 2.x"
