@@ -177,6 +177,7 @@ IMAGE = (
     _("image.facts", "i", "Facts", "what it was made from, or the picture alone", ("image",)),
     _("image.viewer", "o", "Viewer", "the picture in the system's viewer", ("image",)),
     _("image.copy", "y", "Copy path", "copy the path of the file", ("image",)),
+    _("image.delete", "delete", "Delete", "delete the file, once you have said so", ("image",)),
     BACK,
 )
 

@@ -135,3 +135,23 @@ def test_at_80_columns_facts_take_the_place_of_the_picture(tmp_path: Path, file:
         assert "▀" not in stage.text()
 
     play(work, tmp_path, file, size=(80, 24))
+
+
+def test_a_picture_is_deleted_once_that_was_said(tmp_path: Path, file: Path) -> None:
+    made = tmp_path / "made.png"
+    made.write_bytes(picture())
+
+    async def work(stage: Stage) -> None:
+        await stage.press("f5")
+        stage.engine.begin()
+        stage.engine.node("finished", "save", files=[{"path": str(made), "digest": "d", "mime": "image/png"}])
+        stage.engine.end()
+        await stage.settle()
+        await stage.press("p", "delete", "escape")
+        assert made.exists()
+        await stage.press("delete", "d")
+        assert not made.exists()
+        assert stage.screen_name == "main"
+        assert stage.app.pictures() == []
+
+    play(work, tmp_path, file)

@@ -58,7 +58,7 @@ class Finding(Panes):
         session, node = self.desk.session, self.graph.selected
         if session is None:
             return
-        texts = {"command": command_line(session, self.desk.config.out)}
+        texts = {"command": command_line(session, self.desk.config.out), "workflow": session.text}
         for field in seeds_of(session):
             texts[f"seed {field.key}"] = str(field.value)
         problems = self.desk.board.problems_at(node)

@@ -1,6 +1,7 @@
 """A picture full screen with what it was made from; one picture after the other of those that were saved since the
 start."""
 
+import os
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from tui import look
 from tui.board import Run
 from tui.origin import Origin, facts, output_of, session_of, with_live
 from tui.screens.base import WeftScreen
+from tui.screens.modals import Confirm
 from tui.widgets.picture import PictureView, opened
 
 if TYPE_CHECKING:
@@ -153,3 +155,23 @@ class ImageScreen(WeftScreen):
         """Copy the path."""
         self.app.copy_to_clipboard(self.path)
         self.weft.say("copied the path")
+
+    def action_image_delete(self) -> None:
+        """Ask, and delete the file; the run that made it stays in the history, and can make it again."""
+        path = self.path
+
+        def take(got: str | None) -> None:
+            if got != "d":
+                return
+            try:
+                os.unlink(path)
+            except OSError as why:
+                self.weft.say(f"{PurePath(path).name} stays: {why.strerror}", "error")
+                return
+            for run in self.desk.runs.values():
+                run.outputs = [output for output in run.outputs if output["path"] != path]
+            self.weft.say(f"deleted {PurePath(path).name}")
+            self.weft.back()
+
+        said = f"{look.safe(PurePath(path).name, 80)} is deleted for good."
+        self.app.push_screen(Confirm("Delete", said, [("d", "delete it")]), take)
