@@ -259,6 +259,9 @@ def _cache(p: argparse.ArgumentParser) -> None:
 
 def _tui(p: argparse.ArgumentParser) -> None:
     p.add_argument("file", metavar="FILE", nargs="?", help="a workflow file, or the name of a shipped workflow")
+    kinds = ("auto", "half", "sixel", "tgp", "off")
+    text = "pictures full screen: auto, half (cells), sixel, tgp (kitty) or off"
+    p.add_argument("--images", metavar="HOW", choices=kinds, help=text)
 
 
 def _engine(p: argparse.ArgumentParser) -> None:

@@ -1,6 +1,5 @@
 """What a running node sees of the engine: progress, cancelling, warnings, folders. Never the executor itself."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,21 +10,24 @@ from engine.events import Listener, NodeProgress, NodeSaid, Warned
 
 
 class CancelToken:
-    """Set from anywhere (a signal handler, another thread); nodes look at it between steps."""
+    """Set from anywhere (a signal handler, another thread); nodes look at it between steps.
 
-    __slots__ = ("_event",)
+    It has no lock: a second signal may come while a handler sets it, and would wait for that handler for ever.
+    """
+
+    __slots__ = ("_cancelled",)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._cancelled = False
 
     def cancel(self) -> None:
         """Ask the run to stop within one step."""
-        self._event.set()
+        self._cancelled = True
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked."""
-        return self._event.is_set()
+        return self._cancelled
 
 
 @dataclass(frozen=True, slots=True)

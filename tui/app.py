@@ -58,8 +58,17 @@ class WeftApp(InOrder[int], inherit_bindings=False):
         history: Callable[[], History] = History,
         client: Callable[[Callable[[list[Mapping[str, Any]]], None]], Client] = Client,
         clock: Callable[[], float] = time.monotonic,
+        settle: Callable[[], object] | None = None,
+        images: str = "",
+        pixels: str = "half",
     ) -> None:
+        """settle: called when a workflow is open and on the screen (`tui.garbage`).
+
+        images: how to draw pictures, in place of what the settings say. pixels: what the terminal can (`tui.pixels`).
+        """
         super().__init__()
+        self._images, self._pixels = images, pixels
+        self._settle = settle
         self.config = config if config is not None else settings.load()
         self._file = file
         self._conflict_told = False
@@ -71,8 +80,7 @@ class WeftApp(InOrder[int], inherit_bindings=False):
     def on_mount(self) -> None:
         """Show the first screen at once; everything that takes a moment follows in the background."""
         look.use(self, self.config.theme)
-        if not self.config_problems:
-            self.set_keymap(dict(self.config.keys))
+        self.set_keymap(dict(self.keymap_shown))
         self.push_screen(make("main"))
         if self._file:
             self.open_workflow(self._file)
@@ -96,8 +104,9 @@ class WeftApp(InOrder[int], inherit_bindings=False):
 
     @property
     def images(self) -> str:
-        """How pictures are drawn: half or off."""
-        return "off" if self.config.images == "off" else "half"
+        """How pictures are drawn full screen: half, sixel, tgp or off. Elsewhere: in half cells, or not at all."""
+        wanted = self._images or self.config.images
+        return wanted if wanted in ("half", "off") else self._pixels
 
     async def on_unmount(self) -> None:
         """End the engine."""
@@ -233,6 +242,8 @@ class WeftApp(InOrder[int], inherit_bindings=False):
         self.desk.take(session)
         self.show_screen("main")
         self.desk_changed(frozenset({"session", "board", "run"}))
+        if self._settle is not None:
+            self.call_after_refresh(self._settle)
         if session.errors:
             self.go_to(session.errors[0].place.node)
         if session.document is None:
@@ -329,6 +340,7 @@ class WeftApp(InOrder[int], inherit_bindings=False):
         self.desk.config = self.config
         self.desk.seed_mode = self.config.seed  # type: ignore[assignment]
         look.use(self, self.config.theme)
+        self.set_keymap(dict(self.keymap_shown))
         self.desk.edited()
         settings.save(self.config)
 

@@ -19,7 +19,7 @@ from engine.text import visible
 CHOICES: dict[str, tuple[str, ...]] = {
     "theme": ("weft-dark", "weft-light", "ansi"),
     "view": ("rails", "canvas", "json"),
-    "images": ("auto", "half", "off"),
+    "images": ("auto", "half", "sixel", "tgp", "off"),
     "seed": ("fixed", "increment", "random"),
     "keep_going": ("no", "yes"),
     "device": ("auto", "cpu", "cuda", "mps"),
@@ -29,7 +29,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 ABOUT: dict[str, str] = {
     "theme": "colours; ansi takes the terminal's own",
     "view": "how the graph is drawn at first",
-    "images": "how pictures are drawn: half cells, or not at all",
+    "images": "pictures full screen: in half cells, in pixels (sixel, tgp of kitty), or not at all",
     "seed": "what becomes of seeds at each run",
     "keep_going": "after a failure finish what does not need it",
     "device": "where to compute",

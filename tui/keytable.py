@@ -13,7 +13,7 @@ EVERYWHERE = (
 BACK = _("screen.back", "escape", "Back", "to where you came from")
 
 MAIN = (
-    _("run.queue", "f5,ctrl+j", "Run", "queue a run of the whole workflow", ("file",)),
+    _("run.queue", "f5,ctrl+j,ctrl+enter", "Run", "queue a run of the whole workflow", ("file",)),
     _("run.stop", "x", "Stop", "stop after this step", ("running",)),
     _("view.cycle", "v", "View", "rails, canvas, JSON", ("file",)),
     _("edit.value", "enter", "Edit", "edit the selected value; from the graph: go to the node's values", ("file",)),
@@ -186,7 +186,12 @@ SETTINGS = (
     BACK,
 )
 
-KEYS = (BACK,)
+KEYS = (
+    _("keys.change", "enter", "Change", "press the key that is to do it from now on", ("items",)),
+    _("keys.add", "a", "Add", "press one more key that does it", ("items",)),
+    _("keys.usual", "backspace", "Usual", "back to the keys that weft has for it", ("items",)),
+    BACK,
+)
 
 TABLES: dict[str, tuple[Action, ...]] = {
     "main": (*MAIN, *EVERYWHERE),

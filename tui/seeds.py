@@ -5,9 +5,10 @@ writes a new one first, with `increment` the next one if this one was run alread
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
+from engine.spec import InputSpec
 from tui.fields import Field, fields_of, params_of
 from tui.session import Session
 
@@ -23,9 +24,15 @@ def draw() -> int:
 
 def seeds_of(session: Session) -> list[Field]:
     """The seeds that can be set: params first, then inputs with a value of their own."""
-    own = [f for node in session.nodes for f in fields_of(session, node) if f.kind == "seed" and not f.param]
+    having = [node for node in session.nodes if any(spec.seed for spec in _specs(session, node))]
+    own = [f for node in having for f in fields_of(session, node) if f.kind == "seed" and not f.param]
     fed = [f for f in own if f.editable and not (f.is_default and f.spec is not None and f.spec.optional)]
     return [*(f for f in params_of(session) if f.kind == "seed"), *fed]
+
+
+def _specs(session: Session, node: str) -> Iterable[InputSpec]:
+    cls = session.cls(node)
+    return cls.inputs.values() if cls is not None else ()
 
 
 def next_seeds(session: Session, mode: Mode, ran: Mapping[str, object]) -> dict[str, int]:

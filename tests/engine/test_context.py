@@ -1,10 +1,12 @@
 """What a node sees of the engine."""
 
+import sys
+import threading
 import time
 
 import pytest
 
-from engine.context import Context
+from engine.context import CancelToken, Context
 from engine.errors import Cancelled
 
 
@@ -30,6 +32,29 @@ def test_progress_raises_once_the_run_is_to_stop():
     ctx.token.cancel()
     with pytest.raises(Cancelled):
         ctx.progress(2, 2)
+
+
+def test_a_second_signal_in_the_middle_of_cancelling_does_not_wait_for_the_first():
+    token, lines = CancelToken(), []
+
+    def signal_at_every_line(frame, event, _):
+        if event == "line":
+            lines.append(frame.f_lineno)
+            sys.settrace(None)
+            token.cancel()
+            sys.settrace(signal_at_every_line)
+        return signal_at_every_line
+
+    def work():
+        sys.settrace(signal_at_every_line)
+        token.cancel()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert lines
+    assert not thread.is_alive()
+    assert token.cancelled
 
 
 def test_previews_are_wanted_no_more_often_than_asked(monkeypatch):

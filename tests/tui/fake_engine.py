@@ -205,14 +205,15 @@ def play(
     config: Config | None = None,
     client: Callable[..., Any] = FakeClient,
     registry: Callable[[], Registry] = nodes.registry,
+    **more: Any,
 ) -> None:
-    """Open the app on a file in a terminal of this size, and do something with it."""
+    """Open the app on a file in a terminal of this size, and do something with it. more: as WeftApp takes it."""
 
     async def whole() -> None:
         desk.PLAN_AFTER = 0.0
         app = WeftApp(
             str(file), registry=registry, config=config or Config(out=str(folder / "out")),
-            history=lambda: History(folder / "state"), client=client,
+            history=lambda: History(folder / "state"), client=client, **more,
         )  # fmt: skip
         async with app.run_test(size=size, notifications=True) as pilot:
             stage = Stage(app, pilot)

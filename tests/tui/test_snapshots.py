@@ -60,7 +60,8 @@ async def failed(stage: Stage) -> None:
 
 async def cancelled(stage: Stage) -> None:
     await running(stage)
-    stage.engine.node("skipped", "sample", because="cancelled")
+    for node in ("sample", "hires", "decode", "save"):
+        stage.engine.node("skipped", node, because="cancelled")
     stage.engine.end("cancelled")
     await stage.settle()
 
@@ -121,16 +122,16 @@ def themed(theme: str) -> Scene:
 
 
 EVERY_SIZE: dict[str, Scene] = {
-    "planned": planned, "running": running, "done": done, "failed": failed, "canvas": keys("v", node="hires"),
+    "planned": planned, "running": running, "done": done, "failed": failed, "cancelled": cancelled, "died": died,
+    "missing": missing, "invalid": invalid, "bypassed": bypassed, "canvas": keys("v", node="hires"),
 }  # fmt: skip
 ONE_SIZE: dict[str, Scene] = {
-    "cancelled": cancelled, "died": died, "missing": missing, "invalid": invalid, "bypassed": bypassed,
     "light": themed("weft-light"), "ansi": themed("ansi"),
     "json": keys("v", "v", node="hires"), "zoomed": keys("z", node="hires"), "found": keys("slash", *"hires"),
     "jump": keys("ctrl+o"), "palette": keys("ctrl+p", *"edit"), "value": keys("enter", field="sample.scale"),
     "wrong-value": keys("enter", "1", "0", "1", field="sample.scale"), "choice": keys("enter", field="sample.sampler"),
     "wire": keys("w", field="hires.latent"), "copy": keys("y", node="sample"), "nodes": keys("a"),
-    "settings": keys("comma"), "queue": keys("f5", "f5", "f5", "Q"),
+    "settings": keys("comma"), "keys": keys("question_mark"), "queue": keys("f5", "f5", "f5", "Q"),
 }  # fmt: skip
 CASES = [(name, scene, size) for name, scene in EVERY_SIZE.items() for size in SIZES] + [
     (name, scene, SIZES[1]) for name, scene in ONE_SIZE.items()

@@ -142,8 +142,10 @@ class WeftScreen(Screen[Any]):
         self.weft.on_worker_state_changed(event)
 
     def on_screen_resume(self) -> None:
-        """Back from another screen: much may have changed."""
+        """Back from another screen: much may have changed, the keys too."""
         if self.is_mounted:
+            for bar in self.query(FooterBar):
+                bar.refresh()
             self.desk_changed(frozenset({"session", "board", "run", "queue", "engine", "log"}))
 
     def live_actions(self) -> list[Action]:

@@ -16,6 +16,7 @@ from engine.errors import WeftError
 from tui import look
 from tui.board import Run
 from tui.origin import Origin, facts, output_of, session_of, with_live
+from tui.pixels import PIXELS, PixelView
 from tui.screens.base import WeftScreen
 from tui.screens.modals import Confirm
 from tui.widgets.picture import PictureView, opened
@@ -49,7 +50,9 @@ class ImageScreen(WeftScreen):
 
     def body(self) -> Iterable[Widget]:
         """The picture, what it was made from, and a line about it."""
-        yield Horizontal(PictureView("picture", "reading…"), VerticalScroll(Static(id="facts")))
+        kind = self.weft.images
+        view = PixelView(kind, "picture", "reading…") if kind in PIXELS else PictureView("picture", "reading…")
+        yield Horizontal(view, VerticalScroll(Static(id="facts")))
         yield Static(id="about")
 
     def on_mount(self) -> None:
@@ -93,7 +96,9 @@ class ImageScreen(WeftScreen):
     def _show(self, path: str, picture: "Image | None", wrong: str, size: int) -> None:
         if path != self.path:
             return
-        self.query_one("#picture", PictureView).show(picture, wrong)
+        view = self.query_one("#picture")
+        assert isinstance(view, PictureView | PixelView)
+        view.show(picture, wrong)
         pictures = self.weft.pictures()
         parts = [look.safe(PurePath(path).name, 80)]
         if picture is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -18,6 +19,8 @@ from tui.fields import Field
 from tui.widgets.typed import Line, Lines
 
 T = TypeVar("T")
+MOST = 200
+"""Rows of a list to choose from; of what is beyond, only the number is told."""
 
 
 class Window(ModalScreen[T], Generic[T]):
@@ -189,19 +192,21 @@ class Choose(Window[str]):
         shown.clear_options()
         self.narrowed = []
         column = min(max((len(label) for _, label, _ in self._options), default=0), 32)
-        for id_, label, about in self._options:
+        rows: list[Option] = []
+        at = 0
+        for index, (id_, label, about) in enumerate(self._options):
             if all(word in f"{label} {about}".lower() for word in wanted):
                 self.narrowed.append(id_)
-                text = Text.assemble(look.safe(label, 60).ljust(column), (f"  {look.safe(about, 200)}", "dim"),
-                                     no_wrap=True, overflow="ellipsis")  # fmt: skip
-                shown.add_option(Option(text, id=f"o{self._index(id_)}"))
-        if shown.option_count:
-            ids = [shown.get_option_at_index(i).id for i in range(shown.option_count)]
-            at = f"o{self._index(self._chosen)}"
-            shown.highlighted = ids.index(at) if at in ids and not words else 0
-
-    def _index(self, id_: str) -> int:
-        return next((i for i, option in enumerate(self._options) if option[0] == id_), -1)
+                if len(rows) < MOST:
+                    at = len(rows) if id_ == self._chosen and not words else at
+                    text = Text.assemble(look.safe(label, 60).ljust(column), (f"  {look.safe(about, 200)}", "dim"),
+                                         no_wrap=True, overflow="ellipsis")  # fmt: skip
+                    rows.append(Option(text, id=f"o{index}"))
+        more = len(self.narrowed) - len(rows)
+        rows += [Option(Text(f"and {more} more: type more of it", "dim"), disabled=True)] if more else []
+        shown.add_options(rows)
+        if self.narrowed:
+            shown.highlighted = at
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow the list."""
@@ -223,9 +228,9 @@ class Choose(Window[str]):
     def action_step(self, rows: int) -> None:
         """Move the highlight while the input keeps the keys."""
         shown = self.query_one(OptionList)
-        if shown.option_count:
+        if self.narrowed:
             now = shown.highlighted or 0
-            shown.highlighted = max(0, min(now + rows, shown.option_count - 1))
+            shown.highlighted = max(0, min(now + rows, min(len(self.narrowed), MOST) - 1))
 
 
 class Confirm(Window[str]):
@@ -249,6 +254,20 @@ class Confirm(Window[str]):
         if event.character and any(event.character.lower() == letter for letter, _ in self._answers):
             event.stop()
             self.dismiss(event.character.lower())
+
+
+class AskKey(Window[str]):
+    """Asks for a key to be pressed, and gives back what Textual calls it. Escape leaves, so it cannot be chosen."""
+
+    def inside(self) -> ComposeResult:
+        """What to do."""
+        yield Static(Text("press the key · esc leaves it", look.style(self.app, "dim")))
+
+    def on_key(self, event: events.Key) -> None:
+        """Take it."""
+        if event.key != "escape":
+            event.stop()
+            self.dismiss(event.key)
 
 
 class Tell(Window[None]):

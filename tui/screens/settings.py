@@ -32,7 +32,7 @@ class SettingsScreen(ListScreen):
             rows.append((name, line))
         rows += [
             ("", Text()),
-            ("", Text(f"  in {look.safe(config.config_path())}; keys are changed there, by their id", dim)),
+            ("", Text(f"  in {look.safe(config.config_path())}; ? on any screen changes its keys", dim)),
         ]
         rows += [("", Text(f"  ⚠ {look.safe(what)}", look.style(app, "failed"))) for what in self.weft.config_problems]
         return rows

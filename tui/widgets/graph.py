@@ -5,7 +5,7 @@ from typing import Literal
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
+from textual import events, work
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -14,6 +14,7 @@ from textual.strip import Strip
 from engine.text import visible
 from engine.views import CanvasView, RailsView, Span, canvas, rails
 from engine.views.cells import padded, width
+from engine.views.model import Picture
 from engine.views.picture import picture
 from tui import look
 from tui.board import Board, State, View
@@ -24,6 +25,8 @@ DRAWINGS: tuple[Drawing, ...] = ("rails", "canvas", "json")
 BAR = 8
 DETAIL = 15
 """Columns kept for the words about a state."""
+AT_ONCE = 100
+"""Nodes up to which a canvas is laid out at once; more of them (0.3 s for 2,000) are laid out beside the event loop."""
 _JSON = re.compile(r'("(?:[^"\\]|\\.)*"?)(\s*:)?|(-?\d[\d.eE+-]*|true|false|null)')
 
 
@@ -50,8 +53,12 @@ class GraphView(ScrollView, inherit_bindings=False):
         self.found: frozenset[str] = frozenset()
         """The nodes that a search found."""
         self._session: Session | None = None
+        self._version = -1
         self._board = Board()
+        self._drawn: Picture | None = None
         self._rails: RailsView | None = None
+        self.order: tuple[str, ...] = ()
+        """The nodes from top to bottom."""
         self._canvas: CanvasView | None = None
         self._canvas_lines: list[tuple[Span, ...]] = []
         self._glyphs: dict[str, str] = {}
@@ -65,14 +72,19 @@ class GraphView(ScrollView, inherit_bindings=False):
 
     def show(self, session: Session, board: Board) -> None:
         """Show a workflow, anew after every change of it. The selection stays where it can."""
-        self._session, self._board = session, board
-        if session.document is not None:
-            drawn = picture(session.document, session.registry)
-            self._rails = rails(drawn)
-            self._canvas = canvas(drawn) if self.drawing == "canvas" else None
-        else:
-            self._rails = self._canvas = None
+        if (session, session.version, board) == (self._session, self._version, self._board):
+            self.states_changed()
+            return
+        self._session, self._version, self._board = session, session.version, board
+        drawn = picture(session.document, session.registry) if session.document is not None else None
+        if drawn is None or drawn != self._drawn:
+            self._rails, self._canvas = rails(drawn) if drawn is not None else None, None
+            self.order = self._rails.order if self._rails is not None else ()
+        self._drawn = drawn
+        if drawn is None:
             self.drawing = "json"
+        elif self.drawing == "canvas":
+            self._lay_out()
         self._glyphs, self._views = {}, {}
         self._text = [visible(line.replace("\t", "    "), 4000) for line in session.text.split("\n")]
         self._problems = {p.place.line - 1: p.is_warning for p in reversed(session.problems) if p.place.line}
@@ -86,16 +98,18 @@ class GraphView(ScrollView, inherit_bindings=False):
             self.call_after_refresh(self.reveal)
 
     def states_changed(self) -> None:
-        """The board tells other states than before. Only the rows that look otherwise are drawn anew: while a node runs
-        that is one row, ten times a second."""
-        before, self._views = self._views, {name: self._board.view(name) for name in self.order}
+        """The board tells other states than before. Only the rows in view that look otherwise are drawn anew: while a
+        node runs that is one row, ten times a second."""
+        top = self.scroll_offset.y if self.drawing == "rails" else 0
+        seen = self.order[top : top + self.size.height] if self.drawing == "rails" else self.order
+        before, self._views = self._views, {name: self._board.view(name) for name in seen}
         if self._views == before:
             return
         if self.drawing == "canvas":
             self._draw_canvas()
             self.refresh()
         elif self.drawing == "rails":
-            for row, name in enumerate(self.order):
+            for row, name in enumerate(seen, top):
                 if self._views[name] != before.get(name):
                     self.refresh_line(row)
 
@@ -104,17 +118,32 @@ class GraphView(ScrollView, inherit_bindings=False):
         if self._rails is None or self._session is None:
             return
         self.drawing = drawing
-        if drawing == "canvas" and self._canvas is None and self._session.document is not None:
-            self._canvas = canvas(picture(self._session.document, self._session.registry))
+        if drawing == "canvas":
+            self._lay_out()
         if drawing == "json" and self._session.document is not None and self.selected:
             self.line = self._line_of(self.selected)
         self._measure()
         self.reveal()
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The nodes from top to bottom."""
-        return self._rails.order if self._rails is not None else ()
+    def _lay_out(self) -> None:
+        """Have the canvas of the workflow as it is drawn now, or get it soon."""
+        self._canvas_lines = []
+        if self._canvas is None and self._drawn is not None:
+            if len(self.order) <= AT_ONCE:
+                self._canvas = canvas(self._drawn)
+            else:
+                self._lay_out_beside(self._drawn)
+
+    @work(thread=True, exclusive=True, group="canvas", exit_on_error=False)
+    def _lay_out_beside(self, drawn: Picture) -> None:
+        made = canvas(drawn)
+        self.app.call_from_thread(self._laid_out, drawn, made)
+
+    def _laid_out(self, drawn: Picture, made: CanvasView) -> None:
+        if drawn is self._drawn:
+            self._canvas = made
+            self._measure()
+            self.reveal()
 
     def _measure(self) -> None:
         if self.drawing == "json":
@@ -167,14 +196,13 @@ class GraphView(ScrollView, inherit_bindings=False):
             self.selected = self._node_at_line(self.line) or self.selected
             self.reveal()
         elif self.order:
-            order = self._by_place() if self.drawing == "canvas" else list(self.order)
+            order = self._by_place(self._canvas) if self.drawing == "canvas" and self._canvas else list(self.order)
             at = order.index(self.selected) if self.selected in order else 0
             self.select(order[max(0, min(at + rows, len(order) - 1))])
 
-    def _by_place(self) -> list[str]:
+    def _by_place(self, drawn: CanvasView) -> list[str]:
         """The nodes of a canvas column by column, each from top to bottom."""
-        assert self._canvas is not None
-        return sorted(self._canvas.rects, key=lambda n: (self._canvas.rects[n].x, self._canvas.rects[n].y))  # type: ignore[union-attr]
+        return sorted(drawn.rects, key=lambda node: (drawn.rects[node].x, drawn.rects[node].y))
 
     def page(self) -> int:
         """The rows of a page."""
@@ -300,6 +328,8 @@ class GraphView(ScrollView, inherit_bindings=False):
         return [Segment(view.detail, style)]
 
     def _canvas_line(self, row: int) -> list[Segment]:
+        if self._canvas is None and row == 0:
+            return [Segment("laying out …", look.style(self.app, "dim"))]
         if row >= len(self._canvas_lines):
             return []
         segments = []
