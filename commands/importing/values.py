@@ -77,10 +77,11 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Cond:
-    """A conditioning, with the ControlNets that hang on it."""
+    """A conditioning, with the ControlNets that hang on it. sized: whether SizeCondition is in it."""
 
     out: Out
     kind: str
+    sized: bool = False
     controls: tuple[Control, ...] = ()
 
 

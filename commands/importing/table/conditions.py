@@ -69,7 +69,7 @@ def text(t: Call) -> tuple[v.Value | None, ...]:
 
 
 def _sized(t: Call, cond: v.Cond, **sizes: Any) -> v.Cond:
-    return replace(cond, out=t.add("SizeCondition", "sizes", conditioning=cond.out, **sizes))
+    return replace(cond, out=t.add("SizeCondition", "sizes", conditioning=cond.out, **sizes), sized=True)
 
 
 def text_sdxl(t: Call) -> tuple[v.Value | None, ...]:
@@ -127,7 +127,7 @@ def _two(t: Call, first: str, second: str, kind: str, name: str, **more: Any) ->
         elif b.controls:
             t.differ(f"the ControlNets of {second} act on it here, and not in ComfyUI")
     controls = (*a.controls, *(control for control in b.controls if control not in a.controls))
-    return (v.Cond(t.add(kind, name, first=a.out, second=b.out, **more), a.kind, controls),)
+    return (v.Cond(t.add(kind, name, first=a.out, second=b.out, **more), a.kind, a.sized or b.sized, controls),)
 
 
 def combine(t: Call) -> tuple[v.Value | None, ...]:

@@ -40,7 +40,7 @@ def denoised(
         if sigmas.denoise < 1:
             schedule.node.about = f"denoise {sigmas.denoise:g}: the last {last - first} of {sigmas.total} steps"
     drawn = _drawn(t, noise, latent, kind)
-    guide = _guide(t, guider)
+    guide = _guide(t, _sized(t, guider, latent))
     out = t.add(
         "UNetDenoise", "denoise", guider=guide, schedule=schedule, sampler=stepper, noise=drawn,
         latent=at(t, latent, model),
@@ -77,6 +77,25 @@ def _drawn(t: Call, noise: v.Noise, latent: v.Latent, kind: str) -> Out:
         t.differ("adds noise to a latent that still holds some there; here it goes on from what is left")
     stream = "batch" if latent.batch > 1 else None
     return t.add("Noise", "noise", seed=noise.seed or 0, stream=stream)
+
+
+def _sized(t: Call, guider: v.Guider, latent: v.Latent) -> v.Guider:
+    """The guider, both of whose sides are told sizes where one is: ComfyUI tells the other those of the latent."""
+    positive, negative = guider.positive, guider.negative
+    if negative is None or positive.sized == negative.sized:
+        return guider
+    room = latent.empty
+    if room is None:
+        t.differ("the side that is told no sizes is told 1024 x 1024 here, the size of the latent there")
+    width, height = (1024, 1024) if room is None else (room.width, room.height)
+
+    def told(side: v.Cond) -> v.Cond:
+        if side.sized:
+            return side
+        out = t.add("SizeCondition", "sizes", conditioning=side.out, width=width, height=height)
+        return replace(side, out=out, sized=True)
+
+    return replace(guider, positive=told(positive), negative=told(negative))
 
 
 def _guide(t: Call, guider: v.Guider) -> Out:
