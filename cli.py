@@ -174,9 +174,7 @@ def help_text() -> str:
 
 
 def _file(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "file", metavar="FILE", help="a workflow file, a PNG made by weft, or the name of a shipped workflow"
-    )
+    p.add_argument("file", metavar="FILE", help="a workflow, what weft made of one, or the name of a shipped one")
 
 
 def _values(p: argparse.ArgumentParser) -> None:
@@ -191,8 +189,9 @@ def _values(p: argparse.ArgumentParser) -> None:
     add("--vram", metavar="SIZE", help="bytes of models to keep on the device, such as 8G (default: most of it)")
     add("--offload", metavar="HOW", default="none", help="none; model: one model at a time; group: layer by layer")
     add("--attention", metavar="NAME", default="auto", help="kernel of attention: auto, math, flash, efficient, cudnn")
+    add("--strict", action="store_true", help="the same machine and lock give the same bits; no silent fallback")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
-    add("--no-metadata", action="store_true", help="pictures do not carry the workflow that made them")
+    add("--no-metadata", action="store_true", help="pictures do not say how they were made; no lock is written")
     add("--batch", metavar="N", type=int, default=8, help="variants of a sweep that run together (default: 8)")
     add("--allow", metavar="DIR", action="append", default=[], help="nodes may read files in this folder")
 
@@ -239,9 +238,52 @@ def _new(p: argparse.ArgumentParser) -> None:
 
 
 def _diff(p: argparse.ArgumentParser) -> None:
-    p.add_argument("a", metavar="A", help="a workflow file, or the name of a shipped workflow")
+    p.add_argument("a", metavar="A", help="a workflow, picture, lock or bundle, the folder of a run, or a shipped name")
     p.add_argument("b", metavar="B", help="the other")
     _json(p)
+
+
+def _lock(p: argparse.ArgumentParser) -> None:
+    _file(p)
+    _values(p)
+    p.add_argument("--check", action="store_true", help="only compare; exit code 1 if workflow, models or code moved")
+    p.add_argument("--update", action="store_true", help="write the lock anew if something moved")
+    p.add_argument("--out", metavar="FILE", help="the lock's file (default: the workflow's name with .lock)")
+    _json(p)
+
+
+def _reproduce(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE", help="a picture, a lock or a bundle that weft made")
+    add = p.add_argument
+    add("--tolerance", metavar="DB", type=float, default=40.0, help="PSNR that counts as near (default: 40)")
+    add("--allow", metavar="DIR", action="append", default=[], help="look for models and files in this folder too")
+    add("--device", metavar="NAME", help="compute there (default: as the lock says, if that is here)")
+    add("--out", metavar="DIR", help="keep what is made in this folder")
+    _json(p)
+
+
+def _bundle(p: argparse.ArgumentParser) -> None:
+    _file(p)
+    _values(p)
+    p.add_argument("--outputs", action="store_true", help="with what the run saved")
+    p.add_argument("--out", metavar="FILE", help="the file to make (default: FILE's name with .weft.zip, here)")
+
+
+def _show(p: argparse.ArgumentParser) -> None:
+    _file(p)
+    _json(p)
+
+
+def _extract(p: argparse.ArgumentParser) -> None:
+    _file(p)
+    p.add_argument("what", metavar="WHAT", nargs="?", choices=("workflow", "lock", "parameters"), default="workflow",
+                   help="workflow, lock or parameters (default: workflow)")  # fmt: skip
+    p.add_argument("--out", metavar="FILE", help="write it there; a file that is there is kept")
+
+
+def _strip(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE", help="a PNG, WebP or JPEG")
+    p.add_argument("--out", metavar="FILE", help="the copy (default: NAME-bare beside it)")
 
 
 def _cache(p: argparse.ArgumentParser) -> None:
@@ -302,7 +344,13 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "schema": ("schema", "Print a JSON Schema of workflow files, for editors", _nothing),
     "new": ("new", "Make a workflow file from a shipped one", _new),
     "import": ("importing.command", "Make a workflow of a ComfyUI file, or of A1111's text", _import),
-    "diff": ("diff", "Compare two workflows, down to each input; exit code 1 if they differ", _diff),
+    "diff": ("diff", "Compare two workflows, pictures, locks or bundles; exit code 1 if they differ", _diff),
+    "lock": ("lock", "Write down all that a workflow depends on, or say what moved since", _lock),
+    "reproduce": ("reproduce", "Make a picture again and say how close it came", _reproduce),
+    "bundle": ("bundle", "Put a workflow, its lock and its inputs into one file", _bundle),
+    "show": ("show", "Say what a picture, lock, bundle or workflow holds", _show),
+    "extract": ("extract", "Take the workflow, the lock or the text out of a picture", _extract),
+    "strip": ("strip", "Copy a picture without all that it carries", _strip),
     "cache": ("cache", "Look into the cache, bound it, or check it", _cache),
     "tui": ("tui.command", "Open the graph runner on the terminal, as a bare weft does", _tui),
     "engine": ("engine", "Run workflows for another process, which speaks JSON lines", _engine),

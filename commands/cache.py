@@ -3,10 +3,10 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, parse_size, plural, print_json, say, table, wrong_usage
+from commands.common import known_nodes, parse_size, print_json, say, table, wrong_usage
 from engine.cache import Cache, default_root
 from engine.errors import Problem, error
-from engine.text import did_you_mean, quoted, seconds, size, visible
+from engine.text import did_you_mean, plural, quoted, seconds, size, visible
 
 if TYPE_CHECKING:
     from engine.registry import Registry
@@ -90,7 +90,7 @@ def _why(cache: Cache, args: argparse.Namespace, registry: "Registry | None") ->
 
     if not args.file or not args.node:
         raise error(Problem("E-CLI", "weft cache why needs FILE and NODE", "try: weft cache why fox.json denoise"))
-    vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, no_metadata=False, batch=8)
+    vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, no_metadata=False, batch=8, strict=False)
     vars(args).update(vram=None, offload="none", attention="auto")
     job = prepare(args, known_nodes(registry))
     nodes = job.graphs[0].nodes

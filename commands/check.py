@@ -4,14 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, plural, print_json, read, say
+from commands.common import find, known_nodes, print_json, read, say
 from engine.compile import check
 from engine.errors import error
 from engine.events import problem_json
 from engine.foresight import foresee
 from engine.graph import Param, Workflow
 from engine.inputs import check_files
-from engine.text import quoted, visible
+from engine.opening import kind_of
+from engine.text import plural, quoted, visible
 
 if TYPE_CHECKING:
     from engine.registry import Registry
@@ -21,7 +22,8 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Check FILE; exit code 0 if a run could begin."""
     workflow, problems = check(read(args.file), known_nodes(registry), args.target)
     if workflow is not None:
-        problems = [*problems, *check_files(workflow, [Path(folder) for folder in args.allow])]
+        if kind_of(find(args.file)) != "bundle":  # what one brings was compared with its digests when it was read
+            problems = [*problems, *check_files(workflow, [Path(folder) for folder in args.allow])]
         problems += foresee(workflow, {problem.place.node for problem in problems if not problem.is_warning})
     errors = [p for p in problems if not p.is_warning]
     say(problems)

@@ -154,8 +154,3 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> list[str]:
         return []
     widths = [max(width(row[i]) for row in every) for i in range(len(every[0]) - 1)]
     return ["  ".join([*map(padded, row, widths), row[-1]]).rstrip() for row in every]
-
-
-def plural(count: int, word: str) -> str:
-    """A count with its word: 1 node, 2 nodes."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from commands.common import HOME, colours, plural, shipped, table, version
-from engine.text import size, visible
+from commands.common import HOME, colours, shipped, table, version
+from engine.text import plural, size, visible
 
 if TYPE_CHECKING:
     from engine.registry import Registry

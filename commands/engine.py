@@ -21,6 +21,7 @@ from engine.compile import compile
 from engine.context import Settings
 from engine.document import Document, from_source, from_value
 from engine.errors import Problem, error
+from engine.machine import strict
 from engine.serve import Message, Server, Write
 from engine.source import Source
 from engine.sweep import Sweep
@@ -87,7 +88,7 @@ class Workshop:
         "file": a workflow file or the name of a shipped one; or "text" (what a file would hold) or "document" (the
         same as an object), with "path" or "folder" to say where it would lie. "set", "sweep", "zip": values by name.
         "targets", "allow", "out", "device", "dtype", "keep_going", "cache", "batch", "previews", "vram", "offload",
-        "attention": as the options of weft run. Raises every problem of it.
+        "attention", "strict": as the options of weft run. Raises every problem of it.
         """
         from nodes.device import check_choices, resolve
 
@@ -112,10 +113,14 @@ class Workshop:
             offload=offload,
             attention=attention,
             previews_per_second=PREVIEWS if get("previews") is None else float(command["previews"]),
+            machine=self._registry.machine(),
         )
+        if get("strict"):
+            settings = strict(settings)
         variants = list(sweep)
         graphs = graphs_of(workflow, get("set") or {}, products | zips, variants)
-        return Job(workflow, graphs, variants, settings, len(sweep.axes[-1][0][1]) if sweep.axes else 1)
+        columns = len(sweep.axes[-1][0][1]) if sweep.axes else 1
+        return Job(workflow, graphs, variants, settings, get("set") or {}, columns)
 
     def after(self, command: Message, job: Job, pictures: Mapping[int, str], write: Write) -> None:
         """Draw the grid of a sweep, if the command says "grid"."""

@@ -14,6 +14,7 @@ from engine.bind import bind
 from engine.context import Settings
 from engine.errors import Problem, WeftError, error
 from engine.graph import Graph, Workflow
+from engine.machine import strict
 from engine.spec import InputSpec
 from engine.sweep import Sweep
 from engine.text import did_you_mean, quoted
@@ -34,12 +35,17 @@ class Job:
     graphs: Sequence[Graph]
     variants: Sequence[Mapping[str, Any]]
     settings: Settings
+    given: Mapping[str, Any]
+    """What was set by name=value."""
     columns: int = 1
     """Values on the last axis of the sweep."""
 
 
-def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
-    """The job that the arguments of run and plan describe. Raises all that is wrong with them."""
+def prepare(args: argparse.Namespace, registry: "Registry", folder: Path | None = None) -> Job:
+    """The job that the arguments of run and plan describe. Raises all that is wrong with them.
+
+    folder: where the files lie that the workflow reads, if not beside it.
+    """
     from engine.api import numerics
     from nodes.device import check_choices, resolve
 
@@ -61,8 +67,8 @@ def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
         device=device,
         dtype=dtype,
         numerics=numerics(device, dtype, args.attention),
-        out=Path(getattr(args, "out", "out")),
-        folder=workflow.document.folder,
+        out=Path(getattr(args, "out", None) or "out"),
+        folder=folder or workflow.document.folder,
         allowed=tuple(Path(folder) for folder in args.allow),
         keep_going=getattr(args, "keep_going", False),
         use_cache=not args.no_cache,
@@ -72,10 +78,13 @@ def prepare(args: argparse.Namespace, registry: "Registry") -> Job:
         offload=args.offload,
         attention=args.attention,
         open_paths=frozenset(reader.open_paths),
+        machine=registry.machine(),
     )
+    if args.strict:
+        settings = strict(settings)
     variants = list(sweep)
     graphs = graphs_of(workflow, given, products | zips, variants)
-    return Job(workflow, graphs, variants, settings, len(sweep.axes[-1][0][1]) if sweep.axes else 1)
+    return Job(workflow, graphs, variants, settings, given, len(sweep.axes[-1][0][1]) if sweep.axes else 1)
 
 
 def graphs_of(

@@ -3,12 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, plural, print_json, say, table
-from commands.inputs import prepare
+from commands.common import known_nodes, print_json, say, table
+from commands.inputs import Job, prepare
+from commands.subjects import unpacked
 from engine.api import graph_id
 from engine.cache import Cache, default_root
 from engine.plan import Task, explain, make_plan, task_json
-from engine.text import visible
+from engine.text import plural, visible
 
 if TYPE_CHECKING:
     from engine.registry import Registry
@@ -19,7 +20,11 @@ WORDS = {"run": "will run", "cached": "cached", "unneeded": "not needed"}
 
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Print the plan for FILE; returns the exit code."""
-    job = prepare(args, known_nodes(registry))
+    with unpacked(args.file) as folder:
+        return _plan(args, prepare(args, known_nodes(registry), folder))
+
+
+def _plan(args: argparse.Namespace, job: Job) -> int:
     cache = Cache(default_root())
     try:
         plan = make_plan(job.graphs, cache, job.settings)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, Self
 
-from commands.common import plural
 from commands.pace import Pace
 from commands.report import shown
 from engine.events import (
@@ -22,7 +21,7 @@ from engine.events import (
     RunStarted,
     Warned,
 )
-from engine.text import seconds, visible
+from engine.text import plural, seconds, visible
 
 if TYPE_CHECKING:
     from rich.text import Text

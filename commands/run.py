@@ -15,6 +15,7 @@ from commands.common import known_nodes, print_json, say
 from commands.inputs import Job, prepare
 from commands.progress import Display, display
 from commands.report import Report, print_paths, shown
+from commands.subjects import unpacked
 from engine.api import graph_id
 from engine.cache import Cache, default_root
 from engine.context import CancelToken
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Run FILE; returns the exit code."""
-    job = prepare(args, known_nodes(registry))
+    with unpacked(args.file) as folder:
+        return _run(args, prepare(args, known_nodes(registry), folder))
+
+
+def _run(args: argparse.Namespace, job: Job) -> int:
     if args.grid and len(job.variants) < 2:
         raise error(Problem("E-CLI", "--grid draws the variants of a sweep, and there is none", "add --sweep name=a,b"))
     report, token = Report(), CancelToken()
@@ -57,7 +62,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
         print("".join(report.traces), file=sys.stderr, end="")
     say(outcome.problems)
     if args.json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), "locks": [str(path) for _, path in sorted(outcome.locks.items())]})
     elif not args.jsonl:
         _print_values(outcome)
     if outcome.status == "cancelled":

@@ -120,7 +120,8 @@ def run(
 
 def default_settings(workflow: Workflow) -> Settings:
     """Settings for a run on the CPU into ./out, with the numerics of the nodes' library where it is installed."""
-    return Settings(folder=workflow.document.folder, numerics=numerics("cpu", "float32"))
+    machine = installed().machine()
+    return Settings(folder=workflow.document.folder, numerics=numerics("cpu", "float32"), machine=machine)
 
 
 def numerics(device: str, dtype: str, attention: str = "auto") -> str:

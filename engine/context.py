@@ -4,9 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.errors import Cancelled, Place, Problem
+from engine.errors import Cancelled, Place, Problem, RunError
 from engine.events import Listener, NodeProgress, NodeSaid, Warned
+from engine.machine import Machine
+
+if TYPE_CHECKING:
+    from engine.share.book import Page
 
 
 class CancelToken:
@@ -55,7 +60,10 @@ class Settings:
     attention: str = "auto"
     """The kernel that computes attention, where it is not the library's choice; it is in the numerics too."""
     metadata: bool = True
-    """Whether pictures carry the workflow that made them."""
+    """Whether pictures carry the workflow that made them and its lock, and a lock is written beside what is saved."""
+    strict: bool = False
+    """Whether the same machine and lock must give the same bits; see docs/sharing.md."""
+    machine: Machine = field(default_factory=Machine)
     open_paths: frozenset[tuple[str, str]] = frozenset()
     """(node, input) whose path was given on the command line, and may lie anywhere."""
 
@@ -73,7 +81,8 @@ class Context:
     token: CancelToken = field(default_factory=CancelToken)
     scratch_of: Callable[[], Path] | None = None
     seconds_of: Callable[[str], float] = lambda name: 0.0
-    resolve: Callable[[], Mapping[str, object]] = dict
+    page: "Page | None" = None
+    """What a lock says of this node and of what is above it; None for a node that runs by itself."""
     _next_preview: float = 0.0
 
     @property
@@ -95,11 +104,6 @@ class Context:
             folder = Path(tempfile.mkdtemp(prefix="weft-"))
             self.scratch_of = lambda: folder
         return self.scratch_of()
-
-    @property
-    def document(self) -> Mapping[str, object]:
-        """The workflow with every param and seed resolved: what an image made by it carries."""
-        return self.resolve()
 
     def progress(self, step: int, total: int, message: str = "", preview: bytes = b"") -> None:
         """Say that `step` of `total` is done. Raises Cancelled if the run is to stop."""
@@ -123,6 +127,19 @@ class Context:
     def warn(self, code: str, what: str, hint: str = "", input: str = "") -> None:
         """Tell the person something that stops nothing."""
         self.emit(Warned(Problem(code, what, hint, Place(node=self.node, input=input))))
+
+    @property
+    def document(self) -> Mapping[str, object]:
+        """The workflow with every param and seed as it runs, without the folders of this machine."""
+        return self.page.document() if self.page is not None else {}
+
+    def fell_back(self, what: str, hint: str = "") -> None:
+        """Say that this node does other than it was asked to, which changes bits. A lock records it; in a strict run
+        it is an error."""
+        if self.settings.strict:
+            raise RunError(Problem("E-STRICT", what, hint, Place(node=self.node), exit_code=1))
+        if self.page is not None:
+            self.page.fell_back(what)
 
     def seconds(self, input: str) -> float:
         """How long it took, when it was computed, to make the value that feeds this input."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 CODES: dict[str, str] = {
     "E-ARCH": "a model's architecture is not one weft knows, or not the one needed here",
     "E-BOMB": "a picture or a text in it that would expand beyond what weft reads",
+    "E-BUNDLE": "a bundle that is damaged, or holds what no bundle may hold",
     "E-CACHE": "the cache folder cannot be used",
     "E-CHOICE": "a value is not one of those an input takes",
     "E-CLI": "the command line is wrong",
@@ -36,6 +37,7 @@ CODES: dict[str, str] = {
     "E-KEY": "an unknown key in a workflow",
     "E-LIMIT": "more nodes, variants, pixels or memory than weft takes",
     "E-LINK": "a link leads nowhere, or to several things at once",
+    "E-LOCK": "a lock that is damaged, or no longer fits its workflow",
     "E-MEMORY": "out of memory",
     "E-MISSING": "a required input or param has no value",
     "E-MODEL": "a model file is damaged",
@@ -54,6 +56,7 @@ CODES: dict[str, str] = {
     "E-SHAPE": "JSON of the wrong shape",
     "E-SIZE": "a file or a text larger than weft takes",
     "E-STEP": "a number that is not a multiple of what an input needs",
+    "E-STRICT": "a strict run would have done other than it was asked to",
     "E-SWEEP": "a sweep that cannot be made",
     "E-TEMPLATE": "a template that cannot be filled in",
     "E-TYPE": "a value or link of the wrong type",

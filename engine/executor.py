@@ -19,6 +19,7 @@ from engine.node import Node
 from engine.outcome import Outcome, Recorder
 from engine.plan import Plan, Task, make_plan, models_from_files
 from engine.results import Lost, Results
+from engine.share.book import Book, Page
 
 _QUICK = 0.001
 """Seconds under which a node is not asked for its peak memory: asking costs more than it could have used."""
@@ -60,6 +61,7 @@ class Executor:
         self.graph_id = graph_id
         self.memory = memory
         self.record = Recorder(emit)
+        self.book = Book(cache, settings)
         self._results = Results(cache)
         self._failed: dict[str, str] = {}
         self._over: set[str] = set()
@@ -79,6 +81,8 @@ class Executor:
         self.cache.listen(lambda problem: self.record.send(Warned(problem)))
         try:
             self.record.begin(plan)
+            if any(task.status == "run" and not task.node.cls.effect for task in plan.tasks.values()):
+                self.settings.machine.begin(self.settings)
             plan = self._execute_all(plan)
         except (Cancelled, KeyboardInterrupt):
             outcome.status = "cancelled"
@@ -87,6 +91,8 @@ class Executor:
             outcome.problems += why.problems
         finally:
             self._tidy()
+        if outcome.saved and self.settings.metadata and outcome.status == "done":
+            self._write_locks(outcome)
         if outcome.failed and outcome.status == "done":
             outcome.status = "failed"
         if outcome.status != "done":
@@ -94,6 +100,18 @@ class Executor:
                 if task.status == "run" and task.id not in self._over:
                     self._skip(task, self._blocked(task) or outcome.status)
         return self.record.end(time.perf_counter() - started)
+
+    def _write_locks(self, outcome: Outcome) -> None:
+        """A lock beside what each variant saved. That it cannot be written is told, and ends nothing."""
+        from engine.share.beside import write_lock
+
+        for variant in sorted({variant for variant, _ in outcome.saved}):
+            saved = {name: files for (v, name), files in outcome.saved.items() if v == variant}
+            try:
+                outcome.locks[variant] = write_lock(self.book, variant, saved)
+            except WeftError as why:
+                outcome.status = "failed"
+                outcome.problems += why.problems
 
     def _tidy(self) -> None:
         with contextlib.suppress(Cancelled):  # nobody listens any more
@@ -119,6 +137,7 @@ class Executor:
     def _execute(self, plan: Plan) -> None:
         self._models = models_from_files(plan)
         self._results.expect(plan)
+        self.book.open(plan)
         tasks = [t for t in plan.tasks.values() if t.status != "unneeded"]
         index = 0
         while index < len(tasks):
@@ -185,6 +204,8 @@ class Executor:
             what = f"{len(group)} variants did not run together: {text}"
             problem = Problem("W-BATCH", what, "they run one by one", Place(node=node.id))
             self.record.send(Warned(problem))
+            for task, _, _ in group:
+                self.book.fell_back(task, "run alone, where its batch failed")
             return False
         each = (time.perf_counter() - started) / len(group)
         for (task, _, _), output in zip(group, found, strict=True):
@@ -221,6 +242,7 @@ class Executor:
             self._over.add(task.id)
         task.status = "cached"
         self._results.put(task, held)
+        self.book.made(task, held)
         if seconds > _QUICK or not self._peak:
             self._peak = self.memory()
         self.record.finished(task, output, held.digests, seconds, self._peak)
@@ -282,7 +304,7 @@ class Executor:
             token=self.token,
             scratch_of=lambda: self.cache.scratch(task.key),
             seconds_of=seconds,
-            resolve=lambda: graph.workflow.document.resolved(graph.values, graph.overrides),
+            page=Page(self.book, task),
         )
 
     def _inputs_text(self, plan: Plan, task: Task) -> str:

@@ -63,6 +63,28 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise error(_not_written(path, cause, len(data))) from None
 
 
+def keep(path: Path, data: bytes) -> Path:
+    """`data` as a file at `path`, or beside it under the next free number where that name has other content, which
+    stays as it is. Returns where it is. Raises as `claim` and `write_atomic`."""
+    if _holds(path, data):
+        return path
+    found, handle = claim(path)
+    handle.close()
+    try:
+        write_atomic(found, data)
+    except BaseException:
+        found.unlink(missing_ok=True)
+        raise
+    return found
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the new name itself last; Windows has no such call and needs none."""
     if os.name == "nt":

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.context import Context
 from engine.errors import Problem
+from engine.registry import Pack
 from engine.spec import REQUIRED, Bad, FilesMark, FilesOf, InputSpec, spec_of
 from engine.values import Saved, socket_of
 
@@ -73,6 +74,8 @@ class Node(BaseModel):
     """False for what is cheaper to make again than to read back; also false where an output cannot be stored."""
     numeric: ClassVar[bool | None] = None
     """Whether device, dtype and library belong in the key; None: yes if an output's socket says so."""
+    pack: ClassVar[Pack | None] = None
+    """The pack that it came in; filled in by the registry."""
     hidden: ClassVar[bool] = False
     """Left out of `weft nodes`."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Cancelled, Problem
@@ -31,6 +32,8 @@ class Outcome:
     saved: dict[tuple[int, str], Saved] = field(default_factory=dict)
     values: dict[tuple[int, str], Mapping[str, Any]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    locks: dict[int, Path] = field(default_factory=dict)
+    """The lock that was written beside what each variant saved."""
     seconds: float = 0.0
     ran: int = 0
     cached: int = 0

@@ -153,6 +153,11 @@ def _refuse_hidden(value: str) -> None:
             raise error(Problem("E-NAME", what, f"rename the file to {quoted(safe, 300)}"))
 
 
+def is_safe_name(name: str) -> bool:
+    """Whether every system can hold a file of this name, and nothing hides in it."""
+    return not _unsafe_name(name)
+
+
 def _unsafe_name(name: str) -> str:
     """Why some system cannot hold `name`; empty if all can."""
     hidden = next((c for c in name if _is_hidden(c)), "")

@@ -146,6 +146,12 @@ class FilesOfNodes:
             known = self._known[at] = self._digest(name, paths)
         return known
 
+    def files(self, node: NodeDef, name: str) -> list[tuple[str, Path, str]]:
+        """(name, path, SHA-256) of each file behind an input. Raises as calling it does."""
+        known = self(node, name)
+        paths, _ = self._seen[self._at(node, name)]
+        return [(called, path, sha256) for (called, sha256), path in zip(known, paths, strict=True)]
+
     def changed(self, node: NodeDef) -> str:
         """The first input of a node whose files are no longer what they were when this plan was made, or nothing."""
         for name in inputs_with_files(node):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import Problem, error
+from engine.machine import Machine
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -19,10 +20,21 @@ GROUP = "weft.nodes"
 
 @dataclass(frozen=True)
 class Pack:
-    """Nodes of one package: `modules` maps a module's full name to the node types that it defines."""
+    """Nodes of one package: `modules` maps a module's full name to the node types that it defines.
+
+    packages: the Python packages whose code its nodes run, where these are more than those of the modules. machine:
+    "module:name" of an `engine.machine.Machine` that knows the libraries which its nodes compute with.
+    """
 
     name: str
     modules: Mapping[str, tuple[str, ...]]
+    packages: tuple[str, ...] = ()
+    machine: str = ""
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The Python packages of its code."""
+        return self.packages or tuple(dict.fromkeys(module.partition(".")[0] for module in self.modules))
 
 
 class Registry:
@@ -32,6 +44,7 @@ class Registry:
         """`entry_points`: also look for packs that other installed packages announce."""
         self._module_of: dict[str, str] = {}
         self._classes: dict[str, type[Node]] = {}
+        self._packs: dict[str, Pack] = {}
         self._more = entry_points
         self.broken: dict[str, str] = {}
         """Why installed packs could not be read, by their name."""
@@ -41,6 +54,7 @@ class Registry:
     def add_pack(self, pack: Pack) -> None:
         """Know the nodes of a pack; the first pack to name a type keeps it."""
         for module, names in pack.modules.items():
+            self._packs.setdefault(module, pack)
             for name in names:
                 self._module_of.setdefault(name, module)
 
@@ -64,8 +78,19 @@ class Registry:
         except (ImportError, AttributeError, TypeError, SyntaxError) as why:
             what = f"the module {module} of node {name} does not load: {why}"
             raise error(Problem("E-NODE", what, "reinstall the package that it belongs to")) from why
+        found.pack = self._packs[module]
         self._classes[name] = found
         return found
+
+    def machine(self) -> Machine:
+        """What knows the libraries that nodes compute with: that of the first pack that has one."""
+        named = (pack.machine for pack in self._packs.values() if pack.machine)
+        place = next(named, "")
+        if not place:
+            self._discover()
+            place = next((pack.machine for pack in self._packs.values() if pack.machine), "")
+        module, _, name = place.partition(":")
+        return getattr(importlib.import_module(module), name) if place else Machine()
 
     def names(self) -> list[str]:
         """All type names, sorted."""

@@ -68,6 +68,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def plural(count: int, word: str) -> str:
+    """A count with its word: 1 node, 2 nodes."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def seconds(value: float) -> str:
     """A duration as a person reads it: 0.3 s, 12 s, 4:05."""
     if value < 10:

@@ -37,6 +37,7 @@ class Socket:
 
     name: how it is written in messages and drawings, such as LATENT.
     pack, unpack: to and from `Packed`; None for a value that is cheaper to make again than to store.
+    tell: what of a value a lock digests, where that is not all that `pack` gives, or nothing is packed.
     numeric: its bits depend on device, dtype and library, which therefore belong in the key of a node that makes it.
     resident: it stands for loaded weights, so the executor keeps the nodes that share one together.
     """
@@ -45,6 +46,7 @@ class Socket:
     name: str
     pack: Callable[[Any], Packed] | None = None
     unpack: Callable[[Packed], Any] | None = None
+    tell: Callable[[Any], Packed] | None = None
     numeric: bool = False
     resident: bool = False
 

@@ -72,6 +72,8 @@ PACK = Pack(
         "nodes.vae": ("VAEDecode", "VAEEncode"),
         "nodes.values": ("Calculate", "Integer", "JoinText", "Number", "SaveText", "Text"),
     },
+    packages=("nodes", "diffusion", "engine"),
+    machine="nodes.machine:MACHINE",
 )
 
 

@@ -26,7 +26,10 @@ PREVIEW_SIDE = 128
 
 def dtype_for(recipe: Recipe, ctx: Context) -> str:
     """The dtype to load a recipe in: its own, or where it says auto, that of the run."""
-    return ctx.dtype if recipe.dtype == "auto" else recipe.dtype
+    name = ctx.dtype if recipe.dtype == "auto" else recipe.dtype
+    if name == "float16" and ctx.device == "cpu":
+        ctx.fell_back("float16 is computed as bfloat16 on a CPU", "say bfloat16 or float32")
+    return name
 
 
 @contextmanager

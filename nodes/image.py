@@ -1,18 +1,21 @@
 """Pictures: reading, writing, and setting them side by side."""
 
+import functools
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.context import Context
-from engine.embed import with_workflow
 from engine.errors import Problem, error
+from engine.files import keep
 from engine.inputs import allowed_for
 from engine.node import Input, Node
+from engine.share.picture import Story, with_story
 from engine.values import Saved, SavedFile
 from nodes.draw import grid, to_pictures, to_pixels
-from nodes.output import save_bytes
+from nodes.output import output_path, save_bytes
 from nodes.picture_file import damaged, picture_file, pixels_only
 from nodes.sockets import Image, Mask
 
@@ -76,9 +79,10 @@ def open_picture(path: Path) -> "Picture":
 class SaveImage(Node):
     """Write every picture of a batch to a file in the output folder: PNG, WebP or JPEG by the name's ending.
 
-    An 8-bit value is round(255 p). A PNG carries the workflow with every value as it ran, so that it can be opened and
-    run again (`weft run image.png`), unless --no-metadata is given. A file of the same name with other content is never
-    overwritten.
+    An 8-bit value is round(255 p). The file carries the workflow with every value as it ran and its lock, so that it
+    can be opened, run again (`weft run image.png`) and compared (`weft reproduce image.png`), and what galleries read,
+    unless --no-metadata is given. A JPEG has no room for both: they lie in a .lock file beside it. A file of the same
+    name with other content is never overwritten.
     """
 
     version = 1
@@ -89,20 +93,54 @@ class SaveImage(Node):
 
     def run(self, ctx: Context) -> Saved:
         pictures = to_pictures(self.image.pixels)
-        numbered = len(pictures) > 1
-        return Saved(tuple(save_picture(ctx, self.path, p, i if numbered else None) for i, p in enumerate(pictures)))
+        digests = [pixel_digest(picture) for picture in pictures]
+        stories = _stories(ctx, pictures, digests)
+        files = []
+        for i, (picture, digest, story) in enumerate(zip(pictures, digests, stories, strict=True)):
+            files.append(_save(ctx, self.path, picture, digest, i if len(pictures) > 1 else None, story))
+        return Saved(tuple(files))
 
 
-def save_picture(ctx: Context, template: str, picture: "Picture", index: int | None = None) -> SavedFile:
-    """Write one picture under the template's name."""
+def _stories(ctx: Context, pictures: "Sequence[Picture]", digests: Sequence[str]) -> Sequence[Story | None]:
+    """How each picture of a batch was made; nothing without metadata, and for a node that runs by itself."""
+    if not ctx.settings.metadata or ctx.page is None or not pictures:
+        return [None] * len(pictures)
+    from nodes.parameters import made
+
+    lock = ctx.page.lock(digests)
+    told = made(ctx.page, "image", pictures[0].width, pictures[0].height, version())
+    return [Story(lock, told.of(i), told.source) for i in range(len(pictures))]
+
+
+def _save(
+    ctx: Context, template: str, picture: "Picture", digest: str, index: int | None, story: Story | None
+) -> SavedFile:
+    """Write one picture under the template's name, and beside it the lock that it has no room for."""
     ending = Path(template).suffix.lower()
     if ending not in _FORMATS:
         raise error(Problem("E-NAME", f"no picture format is called {ending or 'nothing'!r}", "end it in .png"))
     kind, mime = _FORMATS[ending]
     out = io.BytesIO()
     picture.save(out, kind, compress_level=4, lossless=True, quality=95)
-    data = with_workflow(out.getvalue(), ctx.document) if ctx.settings.metadata else out.getvalue()
-    return save_bytes(ctx, template, data, mime=mime, digest=pixel_digest(picture), index=index)
+    data = out.getvalue()
+    if story is not None:
+        target = output_path(ctx, template, index)
+        data, beside = with_story(data, target.stem, story, f"weft {version()}")
+        if beside is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            keep(target.with_name(beside[0]), beside[1])
+    return save_bytes(ctx, template, data, mime=mime, digest=digest, index=index)
+
+
+@functools.cache
+def version() -> str:
+    """weft's own version."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version("weft")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def pixel_digest(picture: "Picture") -> str:

@@ -59,6 +59,7 @@ class LoadCheckpoint(Node):
         model, text_encoder, vae = recipes(*given)
         if variant := taken_variant(model):
             what = f"{self.source} has no plain weights; its variant {variant} was taken"
+            ctx.fell_back(what, f"say variant = {variant} if you mean it")
             ctx.warn("W-VARIANT", what, f"say variant = {variant} if you mean it", input="source")
         return Checkpoint(
             replace(model, dtype=self.dtype), replace(text_encoder, dtype=self.dtype), replace(vae, dtype=self.dtype)

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from engine.context import Context
-from engine.files import claim, write_atomic
+from engine.files import keep
 from engine.paths import expand_template, resolve_output
 from engine.values import SavedFile
 
@@ -27,23 +27,8 @@ def save_bytes(
     """Write `data` under the template's name. A file of that name with other content is kept: the new one gets the
     next free number, and a W-OUT says so."""
     target = output_path(ctx, template, index)
-    if not _same(target, data):
-        path, handle = claim(target)
-        handle.close()
-        try:
-            write_atomic(path, data)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        if path != target:
-            hint = "put {seed} or {index} into the path, or give another --out"
-            ctx.warn("W-OUT", f"{target.name} exists with other content; wrote {path.name}", hint, input="path")
-        target = path
-    return SavedFile(target, digest or hashlib.sha256(data).hexdigest(), mime)
-
-
-def _same(path: Path, data: bytes) -> bool:
-    try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
-    except OSError:
-        return False
+    path = keep(target, data)
+    if path != target:
+        hint = "put {seed} or {index} into the path, or give another --out"
+        ctx.warn("W-OUT", f"{target.name} exists with other content; wrote {path.name}", hint, input="path")
+    return SavedFile(path, digest or hashlib.sha256(data).hexdigest(), mime)

@@ -1,7 +1,8 @@
 """The wire types: which values of diffusion/ travel between nodes, under what names, and how they become bytes."""
 
+import os
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,54 @@ def _unpack_recipe(packed: Packed) -> recipes.Recipe:
     return recipes.from_json({**meta, "source": str(folder)})
 
 
+_PLACES = ("source", "digest", "config")
+"""What names files of this machine in a recipe. What is in them a lock tells by their own digests."""
+
+
+def _bare(value: Any) -> Any:
+    """JSON of a recipe without the places of its files."""
+    if isinstance(value, types.Picture):
+        return value.digest
+    if is_dataclass(value):
+        return {f.name: _bare(getattr(value, f.name)) for f in fields(value) if f.name not in _PLACES}
+    if isinstance(value, list | tuple):
+        return [_bare(item) for item in value]
+    return None if isinstance(value, str) and os.path.isabs(value) else value
+
+
+def _tell_recipe(recipe: recipes.Recipe) -> Packed:
+    return Packed(_bare(recipe))
+
+
+def _tell_schedule(schedule: types.Schedule) -> Packed:
+    """The levels bit by bit, since a step depends on each."""
+    numbers = array("d", (n for level in schedule.levels for n in (level.t, level.alpha, level.sigma)))
+    levels = Array("F64", (len(schedule.levels), 3), numbers.tobytes())
+    return Packed({"kind": schedule.kind, "first": schedule.first, "total": schedule.total}, {"levels": levels})
+
+
+def _tell_sampler(sampler: types.Sampler) -> Packed:
+    return Packed({"kind": sampler.kind, "eta": sampler.eta})
+
+
+NOISE_TOLD = 64
+"""How many numbers of a stream of noise a lock digests: enough to tell whether two generators agree."""
+
+
+def _tell_noise(noise: types.Noise) -> Packed:
+    from diffusion.noise import Streams
+
+    variation: list[Any] = [str(noise.variation_seed), noise.variation_strength]
+    settings: dict[str, Any] = {"seed": str(noise.seed), "variation": variation}
+    return Packed(settings, {"first": from_torch(Streams(noise, (1, NOISE_TOLD)).initial())})
+
+
+def _tell_guider(guider: recipes.Guider) -> Packed:
+    """Its numbers and its model; its conditionings have digests of their own."""
+    told: dict[str, Any] = {"model": _bare(guider.model), "method": _bare(guider.method)}
+    return Packed({**told, "numbers": [guider.scale, guider.rescale, guider.start, guider.stop]})
+
+
 def _of_array(kind: type, name: str, field: str) -> Socket:
     """The socket of a value that is one numpy array."""
 
@@ -172,19 +221,19 @@ def _unpack_losses(packed: Packed) -> Losses:
 
 
 register(Socket(Losses, "LOSSES", _pack_losses, _unpack_losses))
-register(Socket(recipes.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, resident=True))
-register(Socket(recipes.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, resident=True))
-register(Socket(recipes.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, resident=True))
-register(Socket(recipes.ControlNetRecipe, "CONTROLNET", resident=True))
+register(Socket(recipes.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, _tell_recipe, resident=True))
+register(Socket(recipes.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
+register(Socket(recipes.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
+register(Socket(recipes.ControlNetRecipe, "CONTROLNET", tell=_tell_recipe, resident=True))
 register(Socket(types.Latent, "LATENT", _pack_latent, _unpack_latent, numeric=True))
 register(Socket(types.Conditioning, "CONDITIONING", _pack_conditioning, _unpack_conditioning, numeric=True))
 register(_of_array(types.Image, "IMAGE", "pixels"))
 register(_of_array(types.Mask, "MASK", "values"))
 register(Socket(types.Dataset, "DATASET", _pack_dataset, _unpack_dataset))
-register(Socket(types.Schedule, "SCHEDULE"))
-register(Socket(types.Sampler, "SAMPLER"))
-register(Socket(types.Noise, "NOISE"))
-register(Socket(recipes.Guider, "GUIDER"))
+register(Socket(types.Schedule, "SCHEDULE", tell=_tell_schedule))
+register(Socket(types.Sampler, "SAMPLER", tell=_tell_sampler))
+register(Socket(types.Noise, "NOISE", tell=_tell_noise))
+register(Socket(recipes.Guider, "GUIDER", tell=_tell_guider))
 
 Model = recipes.ModelRecipe
 TextEncoder = recipes.TextEncoderRecipe

@@ -14,16 +14,16 @@ from typing import Any, Literal
 from engine import document as documents
 from engine.compile import check
 from engine.document import Document
-from engine.embed import laid_out
 from engine.errors import Place, Problem, WeftError, error
 from engine.files import write_atomic
 from engine.graph import Workflow
 from engine.node import Node
-from engine.opening import is_picture, workflow_text
+from engine.opening import is_workflow_file, workflow_text
 from engine.registry import Registry
 from engine.rewire import without
 from engine.source import Source
 from engine.text import visible
+from engine.tidy import laid_out
 from tui import edits
 
 UNDO_LIMIT = 500
@@ -66,13 +66,13 @@ class Session:
 
     @classmethod
     def open(cls, path: Path, registry: Registry, name: str = "") -> "Session":
-        """The workflow in a file, or in a PNG that weft made, which is opened as a copy that has no file yet.
+        """The workflow in a file, or in a picture, lock or bundle, which is opened as a copy that has no file yet.
 
         Raises what is wrong with the file; what is wrong in it is in `problems`.
         name: for a shipped workflow, which is opened as a copy that has no file yet.
         """
         source = workflow_text(path, name or path.name)
-        if is_picture(path):
+        if not is_workflow_file(path):
             # a copy without a file, laid out to be read: saving must not write over the picture
             session = cls(registry, laid_out(source.text), None, f"{path.stem}.json")
         else:

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.common import known_nodes, plural, print_json, say
+from commands.common import known_nodes, print_json, say
 from commands.importing.source import Imported, checked, imported
 from engine.errors import Place, Problem, error
-from engine.text import visible
+from engine.text import plural, visible
 
 if TYPE_CHECKING:
     from engine.registry import Registry

@@ -12,7 +12,7 @@ from commands.importing.graph import ComfyGraph
 from commands.importing.translate import Import, mapped, translate
 from engine.errors import Place, Problem, WeftError, error
 from engine.jsontext import Json, parse
-from engine.opening import ENDINGS, PICTURE_LIMIT, is_picture
+from engine.opening import PICTURE_LIMIT, kind_of
 from engine.source import Source, decode, read_bytes, read_source
 from engine.text import visible
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from engine.registry import Registry
 
 OURS = "this is a workflow of weft's already"
-KEY = "weft_workflow"
 
 _CHANGED = re.compile(r'("is_changed"\s*:\s*\[)([^\[\]{}"]*)(\])')
 """What ComfyUI notes of files that may change: often NaN, which is no JSON. Nothing of it is read."""
@@ -57,15 +56,18 @@ def imported(path: Path, notes: bool = False) -> Imported:
 def text_of(path: Path) -> Source:
     """The text that a file holds: its own, or of a picture ComfyUI's prompt, else its workflow, else A1111's text."""
     name = visible(str(path))
-    if not is_picture(path) and path.suffix.lower() not in ENDINGS:
+    if kind_of(path) != "picture":
         return read_source(path)
     from engine.pictures.texts import texts
+    from engine.share.picture import found_in
 
-    found: dict[str, str] = {}
-    for key, text in texts(read_bytes(path, PICTURE_LIMIT, name), name):
-        found.setdefault(key, text)
-    if KEY in found:
+    data = read_bytes(path, PICTURE_LIMIT, name)
+    ours = found_in(data, name)
+    if ours.workflow or ours.lock:
         raise _ours(name)
+    found: dict[str, str] = {}
+    for key, text in texts(data, name):
+        found.setdefault(key, text)
     for key in ("prompt", "workflow", "parameters"):
         if key in found and (key == "parameters" or found[key].lstrip().startswith("{")):
             return decode(found[key].encode("utf-8", "surrogatepass"), name)

@@ -60,7 +60,18 @@ def code(value: Any, socket: Socket) -> Coded:
     if value is None:
         return Coded(NOTHING, digest_of([NOTHING.encode()]))
     assert socket.pack is not None, f"{socket.name} cannot be stored"
-    packed = socket.pack(value)
+    return _coded(socket.pack(value), socket)
+
+
+def told(value: Any, socket: Socket) -> str:
+    """The digest of a value that is not stored, for a lock; empty where its socket has nothing to tell."""
+    if value is None:
+        return digest_of([NOTHING.encode()])
+    tell = socket.tell or socket.pack
+    return _coded(tell(value), socket).digest if tell is not None else ""
+
+
+def _coded(packed: Packed, socket: Socket) -> Coded:
     for name in packed.files:
         check_name(name)
     files = {name: file_digest(path) for name, path in packed.files.items()}

@@ -26,6 +26,7 @@ class Disk:
         self._pending: dict[str, Entry] = {}
         self._pending_seconds = 0.0
         self._touched: dict[str, None] = {}
+        self._told: dict[str, str] = {}
         self.in_use: set[str] = set()
         """Keys of results whose files were handed out; `shrink` leaves them."""
         self.is_full = False
@@ -99,9 +100,27 @@ class Disk:
         """Note that a result was used."""
         self._touched[key] = None
 
+    def entries(self, keys: Iterable[str]) -> list[Entry]:
+        """The entries of those keys that have one."""
+        keys = list(keys)
+        waiting = [self._pending[key] for key in keys if key in self._pending]
+        return waiting + self.index.get_all(key for key in keys if key not in self._pending)
+
+    def told(self, keys: Iterable[str]) -> dict[str, str]:
+        """What was noted under these keys, where something was."""
+        keys = list(keys)
+        return self.index.told(keys) | {key: self._told[key] for key in keys if key in self._told}
+
+    def tell(self, key: str, text: str) -> None:
+        """Note a text under a key, written with what else waits."""
+        self._told[key] = text
+
     def flush(self) -> None:
         """Write what waits to be written."""
         self._put_pending()
+        if self._told:
+            self.index.tell(self._told)
+            self._told.clear()
         if self._touched:
             self.index.touch(self._touched)
             self._touched.clear()

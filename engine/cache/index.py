@@ -25,6 +25,7 @@ CREATE INDEX by_key ON refs (key);
 PRAGMA user_version = {VERSION};
 """
 _AT_ONCE = 500
+_NOTES_AT_MOST = 200_000
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +101,7 @@ class Index:
                     self.is_new = True
                 db.execute("COMMIT")
             if _version(db) == VERSION:
+                db.execute("CREATE TABLE IF NOT EXISTS told (key TEXT PRIMARY KEY, text TEXT)")
                 db.execute("SELECT max(used) FROM entries").fetchone()
                 return db
         except BaseException:
@@ -118,24 +120,28 @@ class Index:
 
     def known(self, keys: Iterable[str]) -> set[str]:
         """Of these keys those that have an entry."""
-        wanted = list(dict.fromkeys(keys))
-        found: set[str] = set()
-        for start in range(0, len(wanted), _AT_ONCE):
-            part = wanted[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(part))
-            found.update(k for (k,) in self._db.execute(f"SELECT key FROM entries WHERE key IN ({marks})", part))
-        return found
+        return {key for (key,) in self._select("SELECT key FROM entries WHERE key IN", keys)}
 
     def get(self, key: str) -> Entry | None:
         """The entry, or None if there is none or its row is damaged."""
-        row = self._db.execute("SELECT * FROM entries WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        _, kind, inputs, outputs, digest, size, seconds, _ = row
-        if _row_digest(key, kind, inputs, outputs) != digest:
-            return None
-        stored = {name: Stored(**value) for name, value in json.loads(outputs).items()}
-        return Entry(key, kind, inputs, stored, seconds, size)
+        return next(iter(self.get_all([key])), None)
+
+    def get_all(self, keys: Iterable[str]) -> list[Entry]:
+        """The entries of those keys that have one, rows that are damaged left out."""
+        found = []
+        for row in self._select("SELECT * FROM entries WHERE key IN", keys):
+            key, kind, inputs, outputs, digest, size, seconds, _ = row
+            if _row_digest(key, kind, inputs, outputs) == digest:
+                stored = {name: Stored(**value) for name, value in json.loads(outputs).items()}
+                found.append(Entry(key, kind, inputs, stored, seconds, size))
+        return found
+
+    def _select(self, question: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """The rows for these keys, some hundreds at a time."""
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = wanted[start : start + _AT_ONCE]
+            yield from self._db.execute(f"{question} ({','.join('?' * len(part))})", part).fetchall()
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Store entries, in one transaction."""
@@ -239,6 +245,21 @@ class Index:
     def set_file_digest(self, path: str, stat: str, sha256: str) -> None:
         """Remember the SHA-256 of a file."""
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, stat, sha256))
+
+    def files_with(self, sha256: str) -> list[str]:
+        """The paths of files that had this SHA-256."""
+        return [p for (p,) in self._db.execute("SELECT path FROM files WHERE sha256 = ?", (sha256,))]
+
+    def told(self, keys: Iterable[str]) -> dict[str, str]:
+        """What was noted under these keys, where something was."""
+        return dict(self._select("SELECT key, text FROM told WHERE key IN", keys))
+
+    def tell(self, notes: Mapping[str, str]) -> None:
+        """Note texts under keys. The oldest go when there are too many."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO told (key, text) VALUES (?, ?)", list(notes.items()))
+            newest = "(SELECT max(rowid) FROM told)"
+            self._db.execute(f"DELETE FROM told WHERE rowid <= {newest} - ?", (_NOTES_AT_MOST,))
 
     def close(self) -> None:
         """Close the file."""

@@ -2,17 +2,19 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cache.blobs import Blobs
-from engine.cache.codec import Coded, code, is_stored, sockets
+from engine.cache.codec import Coded, code, is_stored, sockets, told
 from engine.cache.disk import Disk
 from engine.cache.index import Entry, Index, is_damage
 from engine.cache.memory import Held, Memory
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from engine.node import Node
 
 Warn = Callable[[Problem], None]
+_BODY = "#body"
+"""Behind a file's name, for the digest of what lies behind its header."""
 _FRESH = 2 * 10**9
 """Nanoseconds within which two changes of a file may leave the same times behind."""
 
@@ -66,6 +70,7 @@ class Cache:
         self.disk: Disk | None = None
         self._warn: Warn | None = None
         self._unsaid: list[Problem] = []
+        self._notes: dict[str, str] = {}
         self._scratch = Scratch(root / "scratch" if root is not None else None)
         if root is not None:
             try:
@@ -155,13 +160,50 @@ class Cache:
                     self.counts.stored += 1
                     if disk.written > self.limit // 8:
                         self.flush()
-        held = Held(values, {n: c.digest for n, c in coded.items()}, seconds, sum(c.bytes for c in coded.values()))
+        digests = {n: c.digest for n, c in coded.items()}
+        if not stored and not cls.effect:
+            digests = {n: d for n, value in values.items() if (d := told(value, sockets(cls)[n]))}
+            if keep:
+                self.tell(key, json.dumps(digests))
+        held = Held(values, digests, seconds, sum(c.bytes for c in coded.values()))
         # Files may be evicted, by others too; only the disk knows whether they are still there.
         if keep and cls.cached and not cls.effect and not (written and has_files):
             self.memory.put(key, held)
         if written or cls.effect or (stored and not has_files):
             self._scratch.drop(key)
         return held
+
+    def digests(self, keys: Iterable[str]) -> dict[str, Mapping[str, str]]:
+        """key -> the digest of each output of its result, also of one that is not stored but made anew each time.
+        Those of which nothing is known are left out."""
+        keys = list(keys)
+        found: dict[str, Mapping[str, str]] = {}
+        for key, text in self.told(keys).items():
+            with contextlib.suppress(ValueError):
+                found[key] = json.loads(text)
+        found |= {key: held.digests for key in keys if (held := self.memory.get(key))}
+        with self._guard() as disk:
+            if disk is not None:
+                for entry in disk.entries(k for k in keys if k not in found):
+                    found[entry.key] = {name: stored.digest for name, stored in entry.outputs.items()}
+        return found
+
+    def told(self, keys: Iterable[str]) -> dict[str, str]:
+        """What was noted under these keys, where something was."""
+        keys = list(keys)
+        found = {key: self._notes[key] for key in keys if key in self._notes}
+        with self._guard() as disk:
+            if disk is not None:
+                found |= disk.told(keys)
+        return found
+
+    def tell(self, key: str, text: str) -> None:
+        """Note a short text under a key, for later runs."""
+        with self._guard() as disk:
+            if disk is not None:
+                disk.tell(key, text)
+                return
+        self._notes[key] = text
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop results."""
@@ -200,22 +242,39 @@ class Cache:
         """A folder for the unfinished work of a node with this key; `store` deletes it. Raises OSError."""
         return self._scratch.folder(key)
 
-    def sha256(self, path: Path) -> str:
-        """SHA-256 of a file, remembered for as long as its size and times stay the same. Raises OSError."""
+    def sha256(self, path: Path, *, body: bool = False) -> str:
+        """SHA-256 of a file, remembered for as long as its size and times stay the same. Raises OSError.
+
+        body: of a .safetensors file, only of what lies behind its header. Both are computed when one is first asked
+        for, side by side, so that a file of gigabytes is read once.
+        """
         status = path.stat()
         stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         name = str(path.resolve())
         with self._guard() as disk:
-            if disk is not None and (known := disk.index.file_digest(name, stamp)):
+            if disk is not None and (known := disk.index.file_digest(name + _BODY * body, stamp)):
                 return known
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digests = {name: 0}
+        if path.suffix == ".safetensors":
+            with path.open("rb") as file:
+                digests[name + _BODY] = 8 + int.from_bytes(file.read(8), "little")
+        with ThreadPoolExecutor(len(digests)) as pool:
+            found = dict(zip(digests, pool.map(lambda start: _sha256(path, start), digests.values()), strict=True))
         # A file that changes twice within one tick of the file system's clock keeps its times: trust only older ones.
         if time.time_ns() - status.st_ctime_ns > _FRESH:
             with self._guard() as disk:
                 if disk is not None:
-                    disk.index.set_file_digest(name, stamp, digest)
-        return digest
+                    for called, digest in found.items():
+                        disk.index.set_file_digest(called, stamp, digest)
+        return found[name + _BODY * body]
+
+    def with_sha256(self, digest: str) -> list[Path]:
+        """The files that had this SHA-256 when they were last looked at, and are there still, unchanged."""
+        with self._guard() as disk:
+            known = disk.index.files_with(digest) if disk is not None else []
+            paths = [Path(name) for name in known if not name.endswith(_BODY)]
+            return [path for path in paths if path.is_file() and self.sha256(path) == digest]
+        return []
 
     def remember(self, graph: str, nodes: Sequence[tuple[str, str, str]]) -> None:
         """Keep (node id, key, inputs as JSON) of the last run of a graph."""
@@ -262,6 +321,13 @@ class Cache:
             self._unsaid.append(problem)
         else:
             self._warn(problem)
+
+
+def _sha256(path: Path, start: int) -> str:
+    """SHA-256 of a file from an offset on."""
+    with path.open("rb") as file:
+        file.seek(min(start, path.stat().st_size))
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _moved(

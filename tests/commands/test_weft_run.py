@@ -183,7 +183,7 @@ def test_a_seed_that_is_drawn_is_the_same_in_all_variants(weft):
 def test_json_is_one_object_with_all_that_a_script_needs(weft):
     answer = weft("run", "sums.json", "--json")
     report = answer.json
-    assert list(report) == ["status", "seconds", "outputs", "texts", "seeds", "nodes", "problems", "warnings"]
+    assert list(report) == ["status", "seconds", "outputs", "texts", "seeds", "nodes", "problems", "warnings", "locks"]
     (output,) = report["outputs"]
     assert (output["path"], output["node"], output["variant"], output["mime"]) == (
         "out/sum-2.0.txt",

@@ -7,8 +7,9 @@ import pytest
 from fake_engine import picture
 
 import nodes
-from engine.embed import with_workflow
 from engine.errors import WeftError
+from engine.pictures.texts import Text
+from engine.pictures.write import with_chunks
 from engine.spec import Bad
 from tui.edits import free_id
 from tui.fields import ABSENT, Field, fields_of, nudged, params_of, sources_for, step_of, targets_for
@@ -215,7 +216,7 @@ def test_a_picture_without_a_workflow_is_refused_in_words(tmp_path: Path) -> Non
 
 def test_a_picture_that_weft_made_opens_as_a_copy_without_a_file(session: Session, tmp_path: Path) -> None:
     path = tmp_path / "made.png"
-    path.write_bytes(with_workflow(picture(), session.data))
+    path.write_bytes(with_chunks(picture(), [Text("weft_workflow", json.dumps(session.data))]))
     opened = Session.open(path, nodes.registry())
     assert (opened.path, opened.name, opened.data) == (None, "made.json", session.data)
     assert opened.workflow is not None
