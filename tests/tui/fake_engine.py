@@ -167,6 +167,7 @@ class Stage:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.until(lambda: not self.app.typed_ahead)
         await self.settle()
 
     async def type(self, text: str) -> None:
