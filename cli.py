@@ -325,6 +325,12 @@ def _import(p: argparse.ArgumentParser) -> None:
     _json(p)
 
 
+def _export(p: argparse.ArgumentParser) -> None:
+    _file(p)
+    p.add_argument("--comfy", action="store_true", help="as a prompt in ComfyUI's API format")
+    p.add_argument("--out", metavar="FILE", help="the file to make; one that is there is kept")
+
+
 def _json(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -344,6 +350,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "schema": ("schema", "Print a JSON Schema of workflow files, for editors", _nothing),
     "new": ("new", "Make a workflow file from a shipped one", _new),
     "import": ("importing.command", "Make a workflow of a ComfyUI file, or of A1111's text", _import),
+    "export": ("importing.export_command", "Make a ComfyUI file of a workflow whose nodes have a match there", _export),
     "diff": ("diff", "Compare two workflows, pictures, locks or bundles; exit code 1 if they differ", _diff),
     "lock": ("lock", "Write down all that a workflow depends on, or say what moved since", _lock),
     "reproduce": ("reproduce", "Make a picture again and say how close it came", _reproduce),

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -51,7 +52,24 @@ def read(name: str) -> "Document":
     from engine import document
 
     path = find(name)
-    return document.read(path, f"{name}.json" if path != Path(name) else "")
+    try:
+        return document.read(path, f"{name}.json" if path != Path(name) else "")
+    except WeftError as why:
+        if [problem.code for problem in why.problems] != ["E-FOREIGN"]:
+            raise
+        raise error(_counted(path, why.problems[0])) from None
+
+
+def _counted(path: Path, foreign: Problem) -> Problem:
+    """E-FOREIGN with how many nodes of a ComfyUI file `weft import` has a match for, where it can be read."""
+    from commands.importing.source import count
+
+    try:
+        known, every = count(path)
+    except WeftError:
+        return foreign
+    which = "which has a match for all of them" if known == every else f"which has a match for {known} of {every}"
+    return replace(foreign, hint=f"{foreign.hint}, {which}")
 
 
 def opened(name: str, registry: "Registry", targets: Sequence[str] = ()) -> "Workflow":

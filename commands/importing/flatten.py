@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from commands.importing.graph import NODE_LIMIT
-from commands.importing.groupnode import GroupNode, group_node
+from commands.importing.groupnode import GroupNode, group_node, items, objects
 from engine.errors import Place, Problem, error
 from engine.jsontext import Json, JsonPath
 from engine.text import quoted, visible
@@ -75,7 +75,7 @@ class _Flattener:
         definitions = self.file.get("definitions")
         listed = definitions.get("subgraphs") if isinstance(definitions, dict) else None
         self.subgraphs: dict[str, tuple[int, dict[str, Any]]] = {
-            str(s.get("id")): (i, s) for i, s in enumerate(listed or []) if isinstance(s, dict)
+            str(s.get("id")): (i, s) for i, s in enumerate(items(listed)) if isinstance(s, dict)
         }
         extra = self.file.get("extra")
         groups = extra.get("groupNodes") if isinstance(extra, dict) else None
@@ -92,7 +92,7 @@ class _Flattener:
     def scope(self, scope: _Scope) -> Iterator[_Scope]:
         """Add the nodes of a scope; gives the scopes of the subgraphs in it."""
         links = self.links(scope)
-        for i, node in enumerate(scope.nodes if isinstance(scope.nodes, list) else []):
+        for i, node in enumerate(items(scope.nodes)):
             path = (*scope.path, "nodes", i)
             if not isinstance(node, dict) or "id" not in node or not isinstance(node.get("type"), str):
                 raise error(Problem("E-SHAPE", 'a node needs "id" and "type"', place=self.place(path)))
@@ -120,7 +120,7 @@ class _Flattener:
         """By id, what each link comes from."""
         found: dict[Any, Fed] = {}
         listed = scope.links
-        for i, link in enumerate(listed.values() if isinstance(listed, dict) else listed or []):
+        for i, link in enumerate(items(listed)):
             if isinstance(link, dict):
                 name, origin, slot = link.get("id"), link.get("origin_id"), link.get("origin_slot")
             elif isinstance(link, list) and len(link) >= 5:
@@ -130,7 +130,7 @@ class _Flattener:
             else:
                 what = f"{quoted(link, 40)} is no link: [id, origin, slot, target, slot, type]"
                 raise error(Problem("E-SHAPE", what, place=self.place((*scope.path, "links", i))))
-            if type(slot) is not int or not isinstance(origin, int | str):
+            if type(slot) is not int or not isinstance(origin, int | str) or not isinstance(name, int | str):
                 what = f"link {quoted(name, 20)} comes from output {quoted(slot, 20)} of node {quoted(origin, 20)}"
                 raise error(Problem("E-LINK", what, "link it anew", self.place((*scope.path, "links", i))))
             if origin == INPUTS and scope.edge:
@@ -142,8 +142,10 @@ class _Flattener:
     def flat(self, scope: _Scope, node: dict[str, Any], path: JsonPath, links: dict[Any, Fed]) -> Flat:
         """A node as it stands."""
         name = f"{scope.prefix}{node['id']}"
-        flat = Flat(name, node["type"], path, mode=node.get("mode") or 0, values=node.get("widgets_values") or [])
-        for i, socket in enumerate(node.get("inputs") or []):
+        values = node.get("widgets_values")
+        values = values if isinstance(values, dict) else items(values)
+        flat = Flat(name, node["type"], path, mode=node.get("mode") or 0, values=values)
+        for i, socket in enumerate(items(node.get("inputs"))):
             if not isinstance(socket, dict):
                 raise error(Problem("E-SHAPE", "an input must be an object", place=self.place((*path, "inputs", i))))
             called = str(socket.get("name", i))
@@ -155,8 +157,8 @@ class _Flattener:
                 place = Place(at.file, at.line, at.column, visible(name, 64), visible(called, 64))
                 raise error(Problem("E-LINK", what, "take the link away", place))
             flat.fed[called] = None if link is None else links[link]
-        outputs = node.get("outputs")
-        flat.outputs = [str(o.get("type", "*")) if isinstance(o, dict) else "*" for o in outputs or []]
+        outputs = items(node.get("outputs"))
+        flat.outputs = [str(o.get("type", "*")) if isinstance(o, dict) else "*" for o in outputs]
         inner = str(node["id"])
         flat.set = {widget: value for (owner, widget), value in scope.sets.items() if owner == inner}
         return flat
@@ -177,9 +179,9 @@ class _Flattener:
         scope = _Scope(prefix, path, definition.get("nodes"), definition.get("links"), edge.id, sets,
                        (*outer.inside, flat.type))  # fmt: skip
         links = self.links(scope)
-        outputs = definition.get("outputs") or []
+        outputs = items(definition.get("outputs"))
         flat.type, flat.fed = OUTSIDE, {}
-        by_slot = {slot: links[name] for name, slot in _to_outputs(definition.get("links")) if name in links}
+        by_slot = {slot: links[name] for name, slot in _to_outputs(definition.get("links"))}
         for i in range(len(outputs)):
             flat.fed[str(i)] = by_slot.get(i)
         return scope
@@ -191,9 +193,9 @@ class _Flattener:
         by_name = dict(flat.fed)
         for i, inner in enumerate(made.nodes):
             one = Flat(f"{flat.id}:{i}", str(inner.get("type")), flat.path, mode=inner.get("mode") or 0)
-            one.outputs = [str(o.get("type", "*")) for o in inner.get("outputs") or []]
+            one.outputs = [str(o.get("type", "*")) for o in objects(inner.get("outputs"))]
             one.values = values[i]
-            for k, socket in enumerate(inner.get("inputs") or []):
+            for k, socket in enumerate(objects(inner.get("inputs"))):
                 called = str(socket.get("name", k))
                 one.types[called] = str(socket.get("type", "*"))
                 if (i, k) in made.internal:
@@ -214,9 +216,7 @@ class _Flattener:
     def _everywhere(self) -> None:
         """Links that the pack Use Everywhere draws by itself, as it leaves them in the file."""
         extra = self.file.get("extra")
-        for link in (extra.get("ue_links") if isinstance(extra, dict) else None) or []:
-            if not isinstance(link, dict):
-                continue
+        for link in objects(extra.get("ue_links") if isinstance(extra, dict) else None):
             target, slot = self.found.get(str(link.get("downstream"))), link.get("downstream_slot")
             source, out = str(link.get("upstream")), link.get("upstream_slot")
             names = list(target.fed) if target is not None else []
@@ -228,7 +228,7 @@ class _Flattener:
 
 def _to_outputs(links: Any) -> Iterator[tuple[Any, int]]:
     """Of the links in a subgraph, those to its outputs: id and the number of the output."""
-    for link in links.values() if isinstance(links, dict) else links or []:
+    for link in items(links):
         if isinstance(link, dict) and link.get("target_id") == OUTPUTS and type(link.get("target_slot")) is int:
             yield link.get("id"), link["target_slot"]
         elif isinstance(link, list) and len(link) >= 5 and link[3] == OUTPUTS and type(link[4]) is int:
@@ -239,8 +239,8 @@ def _given(node: dict[str, Any], flat: Flat) -> tuple[dict[int, Any], dict[tuple
     """What the widgets of a subgraph's node give: values of its inputs by number, and of widgets of its inner nodes."""
     properties = node.get("properties")
     proxies = properties.get("proxyWidgets") if isinstance(properties, dict) else None
-    listed = [(str(p[0]), str(p[1])) for p in proxies or [] if isinstance(p, list) and len(p) >= 2]
-    own = {str(s.get("name")): i for i, s in enumerate(node.get("inputs") or []) if s.get("widget")}
+    listed = [(str(p[0]), str(p[1])) for p in items(proxies) if isinstance(p, list) and len(p) >= 2]
+    own = {str(s.get("name")): i for i, s in enumerate(objects(node.get("inputs"))) if s.get("widget")}
     named = {name for owner, name in listed if owner == "-1"}
     slots: list[tuple[str, str]] = [("-1", name) for name in own if name not in named]
     values = flat.values if isinstance(flat.values, list) else []

@@ -118,7 +118,9 @@ def _cycle(nodes: Mapping[str, ComfyNode], stuck: set[str]) -> Problem:
     start = circle.index(min(circle, key=natural))
     circle = [*circle[start:], *circle[:start]]
     shown = " → ".join(visible(name, 64) for name in [*circle[:8], *(["…"] if len(circle) > 8 else []), circle[0]])
-    return Problem("E-CYCLE", shown, "nodes cannot feed each other; take one of these links away", nodes[at].place)
+    first = nodes[circle[0]].place
+    place = Place(first.file, first.line, first.column)
+    return Problem("E-CYCLE", shown, "nodes cannot feed each other; take one of these links away", place)
 
 
 def _at(node: ComfyNode, name: str) -> Place:

@@ -25,7 +25,7 @@ class GroupNode:
         """The values of each node, out of the list that the group node has for all of them."""
         rest, found = list(listed), []
         for i, node in enumerate(self.nodes):
-            own = list(node.get("widgets_values") or [])
+            own = list(items(node.get("widgets_values")))
             names = _widgets(node, own)
             for k, name in enumerate(names):
                 if (i, name) in self.hidden or not rest:
@@ -39,22 +39,32 @@ class GroupNode:
         return found
 
 
+def items(value: Any) -> list[Any]:
+    """A list that a file has, or the values of an object in its place; nothing for anything else."""
+    return value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """A list of objects that a file has; what is none is an empty one."""
+    return [item if isinstance(item, dict) else {} for item in items(value)]
+
+
 def group_node(data: Any) -> GroupNode:
     """A group node out of extra.groupNodes; what is not of the right shape counts as not there."""
     data = data if isinstance(data, dict) else {}
-    nodes = [node if isinstance(node, dict) else {} for node in data.get("nodes") or []]
+    nodes = [node if isinstance(node, dict) else {} for node in items(data.get("nodes"))]
     internal: dict[tuple[int, int], tuple[int, int]] = {}
     used: set[tuple[int, int]] = set()
-    for link in data.get("links") or []:
+    for link in items(data.get("links")):
         if isinstance(link, list) and len(link) >= 4 and all(type(n) is int for n in link[:4]):
             internal[link[2], link[3]] = link[0], link[1]
             used.add((link[0], link[1]))
-    outside = {(e[0], e[1]) for e in data.get("external") or [] if isinstance(e, list) and len(e) >= 2}
+    outside = {(str(e[0]), str(e[1])) for e in items(data.get("external")) if isinstance(e, list) and len(e) >= 2}
     inputs: dict[tuple[int, int], tuple[int, str]] = {}
     outputs: list[tuple[int, int]] = []
     names: set[str] = set()
     for i, node in enumerate(nodes):
-        for k, socket in enumerate(node.get("inputs") or []):
+        for k, socket in enumerate(objects(node.get("inputs"))):
             if (i, k) in internal:
                 continue
             name = str(socket.get("name", k))
@@ -62,8 +72,8 @@ def group_node(data: Any) -> GroupNode:
                 name = f"{node.get('title') or node.get('type')} {name}"
             names.add(name)
             inputs[i, k] = len(inputs), name
-        for k in range(len(node.get("outputs") or [])):
-            if (i, k) not in used or (i, k) in outside:
+        for k in range(len(objects(node.get("outputs")))):
+            if (i, k) not in used or (str(i), str(k)) in outside:
                 outputs.append((i, k))
     config = data.get("config")
     return GroupNode(nodes, internal, inputs, outputs, _hidden(nodes, internal, config))
@@ -75,11 +85,11 @@ def _hidden(
     """The widgets that the group node does not show: those that it feeds itself, and those that it was told to hide."""
     found = set()
     for i, node in enumerate(nodes):
-        sockets = node.get("inputs") or []
+        sockets = objects(node.get("inputs"))
         found |= {(i, str(sockets[k].get("name"))) for k in range(len(sockets)) if (i, k) in internal}
         own = config.get(str(i)) if isinstance(config, dict) else None
         shown = own.get("input") if isinstance(own, dict) else None
-        for name, how in (shown or {}).items():
+        for name, how in (shown if isinstance(shown, dict) else {}).items():
             if isinstance(how, dict) and how.get("visible") is False:
                 found.add((i, str(name)))
     return frozenset(found)

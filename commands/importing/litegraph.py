@@ -11,6 +11,7 @@ from commands.importing.api import check, where
 from commands.importing.core import signatures
 from commands.importing.flatten import INSIDE, OUTSIDE, Flat, flattened
 from commands.importing.graph import ComfyGraph, ComfyNode, Link, shown
+from commands.importing.groupnode import objects
 from commands.importing.widgets import is_control, named
 from engine.errors import Place, Problem, error
 from engine.jsontext import Json
@@ -141,7 +142,7 @@ class _Reader:
                 return source.values[0] if _listed(source.values) else _MISSING
             if source.mode == MUTED:
                 return None
-            if source.type == INSIDE and list(source.fed.values())[fed[1]] is None:
+            if source.type == INSIDE and (list(source.fed.values())[fed[1] :] or [None])[0] is None:
                 # nothing feeds the subgraph here: it has a value of its own, or the node inside keeps its
                 return source.constants.get(fed[1], _MISSING)
             onward = self._onward(source, fed[1], wanted)
@@ -186,8 +187,7 @@ def _notes(value: dict[str, Any], nodes: dict[str, Flat]) -> list[str]:
     for node in nodes.values():
         if node.type in NOTES and _listed(node.values) and str(node.values[0]).strip():
             said.append(f"note: {visible(' '.join(str(node.values[0]).split()), 400)}")
-    groups = value.get("groups")
-    titles = [str(g["title"]) for g in groups or [] if isinstance(g, dict) and g.get("title")] if groups else []
+    titles = [str(group["title"]) for group in objects(value.get("groups")) if group.get("title")]
     if titles:
         said.append(f"groups: {visible(', '.join(titles), 400)}")
     return said

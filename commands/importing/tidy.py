@@ -87,6 +87,7 @@ def _names(made: Sequence[Made], sides: dict[int, str]) -> dict[int, str]:
     """An id for each node: what it would like to be called, with a number behind it where that is taken."""
     found: dict[int, str] = {}
     taken: dict[str, int] = {}
+    used: set[str] = set()
     for node in made:
         wish = node.name or node.type.lower()
         if node.type == "TextEncode":
@@ -95,9 +96,10 @@ def _names(made: Sequence[Made], sides: dict[int, str]) -> dict[int, str]:
             wish = f"{wish}_negative"
         count = taken[wish] = taken.get(wish, 0) + 1
         name = wish if count == 1 else f"{wish}_{count}"
-        while name in found.values():
+        while name in used:
             count = taken[wish] = count + 1
             name = f"{wish}_{count}"
+        used.add(name)
         found[node.number] = name
     return found
 

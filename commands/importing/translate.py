@@ -10,7 +10,7 @@ from commands.importing.build import Builder, Made, Out
 from commands.importing.core import Signature, signatures
 from commands.importing.graph import ComfyGraph, ComfyNode, Link, in_order, needed, place_of, shown
 from commands.importing.nearest import NEAREST
-from engine.errors import Problem, WeftError, error
+from engine.errors import Place, Problem, WeftError, error
 from engine.text import nearest, visible
 
 MODELS = ("CheckpointLoaderSimple", "CheckpointLoader", "unCLIPCheckpointLoader", "UNETLoader")
@@ -121,10 +121,14 @@ def translate(graph: ComfyGraph) -> Import:
     from commands.importing.table import ROWS
 
     done = Import(said=list(graph.said))
+    if not graph.nodes:
+        raise error(Problem("E-NOOUT", "there are no nodes in it", "save a graph in ComfyUI"))
     order = in_order(graph, MODELS)
     wanted = _wanted(graph)
     if not wanted:
-        raise error(Problem("E-NOOUT", "nothing in it is saved", "it needs a SaveImage or PreviewImage"))
+        first = next(iter(graph.nodes.values()))
+        hint = "it needs a SaveImage or PreviewImage"
+        raise error(Problem("E-NOOUT", "nothing in it is saved", hint, Place(first.place.file)))
     for node in order:
         if node.id not in wanted:
             done.said.append(f"{node.called}: nothing that is saved needs it; left out")
@@ -236,7 +240,7 @@ def _taken(found: v.Unmatched, kind: type[T]) -> T:
         v.Upscaler: lambda: v.Upscaler("unknown.safetensors"),
         v.Sampler: lambda: v.Sampler("euler"),
         v.Noise: lambda: v.Noise(0),
-        v.Sigmas: lambda: v.Sigmas(None, "comfy_normal", 20),
+        v.Sigmas: lambda: v.Sigmas(None, "comfy_normal", 20, total=20),
         v.Guider: lambda: v.Guider(v.Model(found.out, "sd"), v.Cond(found.out, "sd"), None, 1.0),
     }
     value: T = made[kind]()

@@ -1,4 +1,4 @@
-"""ComfyUI's schedulers. What they give was worked out by hand from its formulas, with plain Python and no table of ours."""
+"""ComfyUI's schedulers: what they give was worked out from its formulas in plain Python, with no table of ours."""
 
 import math
 from dataclasses import replace

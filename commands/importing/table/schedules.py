@@ -9,6 +9,9 @@ from commands.importing.translate import Call, Row
 SD_NOISE = (14.614642, 0.0291675)
 """The largest and the least sigma / alpha of Stable Diffusion's table, which KarrasScheduler has by default."""
 
+STEPS_LIMIT = 10_000
+"""Steps of a whole schedule."""
+
 
 def spacing(t: Call, scheduler: str) -> str:
     """The spacing of NoiseSchedule for a scheduler of ComfyUI's."""
@@ -21,6 +24,9 @@ def spacing(t: Call, scheduler: str) -> str:
 def levels(t: Call, model: v.Model | None, scheduler: str, steps: int, denoise: float = 1.0) -> v.Sigmas:
     """The last `steps` levels of a schedule of int(steps / denoise)."""
     name = spacing(t, scheduler)
+    if steps > STEPS_LIMIT or (denoise > 0 and steps / denoise > STEPS_LIMIT):
+        what = f"{steps} steps of a denoise of {denoise:g} are more than {STEPS_LIMIT}"
+        raise t.wrong("steps", "E-RANGE", what)
     if denoise > 0.9999:
         return v.Sigmas(model, name, steps, total=samplers.steps_of(name, max(steps, 1)))
     if denoise <= 0 or steps < 1:
