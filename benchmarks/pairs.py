@@ -33,21 +33,27 @@ class Ratio:
         return f"{self.median:.4f} ({self.low:.3f} … {self.high:.3f}; {own}); {self.a:.3f} s and {self.b:.3f} s"
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """How long one call takes."""
-    started = time.perf_counter()
+def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """How long one call takes by a clock."""
+    started = clock()
     work()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def compared(a: Callable[[], Any], b: Callable[[], Any], rounds: int = 5, warm: int = 1) -> Ratio:
+def compared(
+    a: Callable[[], Any],
+    b: Callable[[], Any],
+    rounds: int = 5,
+    warm: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Ratio:
     """B against A, in `rounds` of A B B A."""
     for _ in range(warm):
         a()
         b()
     ratios, same, of_a, of_b = [], [], [], []
     for _ in range(rounds):
-        first, second, third, fourth = seconds(a), seconds(b), seconds(b), seconds(a)
+        first, second, third, fourth = (seconds(work, clock) for work in (a, b, b, a))
         ratios += [second / first, third / fourth]
         same += [fourth / first]
         of_a += [first, fourth]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from diffusion import header
 from diffusion.control_shapes import config_of, is_original, layers_of_original
 from diffusion.identify import identify
+from diffusion.reading import unreadable
 from diffusion.recipes import ControlNetRecipe, Hint
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def load(recipe: ControlNetRecipe, dtype: "torch.dtype") -> "nn.Module":
             return module
         return _from_file(path, config).to(dtype)
     except (OSError, RuntimeError, KeyError, TypeError) as err:
-        raise ValueError(f"{path}: damaged, or weights that do not fit their configuration: {err}") from err
+        raise unreadable(path, err) from err
 
 
 def _from_file(path: Path, config: Mapping[str, Any] | None) -> "nn.Module":

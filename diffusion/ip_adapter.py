@@ -23,6 +23,7 @@ from diffusion.identify import identify
 from diffusion.lora import Strengths
 from diffusion.patch_check import MisfitError, check_pictures
 from diffusion.pixel import in_channels
+from diffusion.reading import unreadable
 from diffusion.recipes import ImageEncoderRecipe, ModelRecipe, Patch
 
 _PLAIN = "image_proj.proj.weight"
@@ -158,7 +159,7 @@ def load_encoder(recipe: ImageEncoderRecipe, dtype: torch.dtype) -> ImageEncoder
             recipe.source, dtype=dtype, use_safetensors=True, local_files_only=True
         )
     except (OSError, RuntimeError, KeyError) as err:
-        raise ValueError(f"{recipe.source}: damaged, or weights that do not fit their configuration: {err}") from err
+        raise unreadable(recipe.source, err) from err
     return ImageEncoder(encoder, encoder.config.image_size)
 
 

@@ -1,8 +1,7 @@
 """The KL autoencoder of latent diffusion (Rombach et al. 2022): pictures to latents and back."""
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any
+import copy
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,26 +12,24 @@ from diffusion.recipes import VAERecipe
 from diffusion.types import Image, Latent
 
 
-@contextlib.contextmanager
-def tiled(vae: Any, side: int) -> Iterator[None]:
-    """Code and decode in tiles of that many pixels a side inside, a quarter of each laid over its neighbours and mixed
-    with them. So the memory needed does not grow with the picture; the result is near to that of the whole, not equal.
+def piecewise(vae: nn.Module, tile: int = 0, slicing: bool = False) -> nn.Module:
+    """The VAE as one that works in pieces; the same weights, and itself not changed.
 
-    side: a multiple of 32; 0 for the whole at once. A model of pixels has nothing to tile.
+    tile: code and decode in tiles of that many pixels a side, a quarter of each laid over its neighbours and mixed with
+    them. So the memory needed does not grow with the picture; the result is near to that of the whole, not equal. A
+    multiple of 32; 0 for the whole at once. slicing: one picture of a batch at a time, equal up to rounding.
+    A model of pixels has no pieces.
     """
-    if not side or not hasattr(vae, "use_tiling"):
-        yield
-        return
-    names = ("use_tiling", "tile_sample_min_size", "tile_latent_min_size")
-    before = {name: getattr(vae, name) for name in names}
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    try:
-        for name, value in zip(names, (True, side, side // factor), strict=True):
-            setattr(vae, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(vae, name, value)
+    if not (tile or slicing) or not hasattr(vae, "use_tiling"):
+        return vae
+    config: Any = vae.config
+    parts: Any = copy.copy(vae)
+    parts.use_slicing = slicing
+    if tile:
+        parts.use_tiling = True
+        parts.tile_sample_min_size = tile
+        parts.tile_latent_min_size = tile // 2 ** (len(config.block_out_channels) - 1)
+    return cast(nn.Module, parts)
 
 
 def encode(vae: nn.Module, recipe: VAERecipe, image: Image) -> Latent:

@@ -68,11 +68,3 @@ def streamed(module: nn.Module, device: torch.device) -> nn.Module:
     fast = device.type == "cuda"
     apply_group_offloading(copied, device, offload_type="leaf_level", use_stream=fast, non_blocking=fast)
     return copied
-
-
-def is_out_of_memory(why: BaseException) -> bool:
-    """Whether an exception says that there was no memory left, on a GPU or in the CPU's."""
-    if isinstance(why, MemoryError | torch.OutOfMemoryError):
-        return True
-    # torch's allocator for the CPU raises a plain RuntimeError
-    return isinstance(why, RuntimeError) and "can't allocate memory" in str(why)

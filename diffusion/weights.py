@@ -9,6 +9,7 @@ from torch import nn
 
 from diffusion import single, vae_loading, weights_check
 from diffusion.parts import variant_of
+from diffusion.reading import unreadable
 from diffusion.recipes import Recipe, VAERecipe
 
 
@@ -30,7 +31,7 @@ def component(recipe: Recipe, part: str, kind: Any, dtype: torch.dtype = torch.f
             return single.component(recipe, part, kind, dtype)
         return _of_folder(folder, recipe.variant, kind, dtype)
     except (OSError, RuntimeError, KeyError) as err:
-        raise ValueError(f"{folder}: damaged, or weights that do not fit their configuration: {err}") from err
+        raise unreadable(folder, err) from err
 
 
 def tokenizer(recipe: Recipe, part: str, kind: Any) -> Any:

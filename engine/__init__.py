@@ -7,8 +7,8 @@
     bind, sweep                   values for params and seeds -> Graph
     keys, plan                    what each result depends on; what will run, and why
     cache/                        results by key
-    executor, results             running; the results that a run has at hand
-    outcome, failure              what is told of it; what a node did wrong, in words
+    executor, aside, results      running; nodes beside the others; the results that a run has at hand
+    endings, outcome, failure     what becomes of nodes; what is told of it; what a node did wrong, in words
     context, events               what a node sees; what everybody else sees
     views/                        a graph as text and pictures
     schema, migrate, diff, paths  editors; older files; comparing; where files may lie

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from engine.errors import Cancelled, Place, Problem, RunError
 from engine.events import Listener, NodeProgress, NodeSaid, Warned
@@ -12,6 +12,8 @@ from engine.machine import Machine
 
 if TYPE_CHECKING:
     from engine.share.book import Page
+
+T = TypeVar("T")
 
 
 class CancelToken:
@@ -83,6 +85,8 @@ class Context:
     seconds_of: Callable[[str], float] = lambda name: 0.0
     page: "Page | None" = None
     """What a lock says of this node and of what is above it; None for a node that runs by itself."""
+    hand: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    """Has work done in the thread of the run; see `in_front`."""
     _next_preview: float = 0.0
 
     @property
@@ -140,6 +144,10 @@ class Context:
             raise RunError(Problem("E-STRICT", what, hint, Place(node=self.node), exit_code=1))
         if self.page is not None:
             self.page.fell_back(what)
+
+    def in_front(self, work: Callable[[], T]) -> T:
+        """What `work` returns, done in the thread of the run: for what asks the page, also by a node that is aside."""
+        return cast(T, self.hand(work))
 
     def seconds(self, input: str) -> float:
         """How long it took, when it was computed, to make the value that feeds this input."""

@@ -1,40 +1,25 @@
 """Running a plan: each task once, sources first, results dropped after their last use."""
 
 import contextlib
-import copy
-import sys
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.aside import Aside, Job, Later, own
 from engine.cache import Cache
 from engine.context import CancelToken, Context, Settings
+from engine.endings import Endings, resident_peak
 from engine.errors import Cancelled, Place, Problem, WeftError
-from engine.events import Listener, Warned
-from engine.failure import Explain, outputs, problems_of
+from engine.events import Event, Listener, Warned
+from engine.failure import Explain, problems_of
 from engine.graph import Graph, Link
-from engine.keys import inputs_text
 from engine.node import Node
 from engine.outcome import Outcome, Recorder
-from engine.plan import Plan, Task, make_plan, models_from_files
+from engine.plan import Plan, Task, make_plan
 from engine.results import Lost, Results
 from engine.share.book import Book, Page
 
-_QUICK = 0.001
-"""Seconds under which a node is not asked for its peak memory: asking costs more than it could have used."""
-
 Ready = tuple[Task, Node, Context]
-
-
-def resident_peak() -> int:
-    """The most memory that this process has held so far, in bytes; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 class Executor:
@@ -58,18 +43,12 @@ class Executor:
         self.settings = settings
         self.token = token or CancelToken()
         self.explain = explain
-        self.graph_id = graph_id
-        self.memory = memory
         self.record = Recorder(emit)
         self.book = Book(cache, settings)
         self._results = Results(cache)
-        self._failed: dict[str, str] = {}
-        self._over: set[str] = set()
+        self._ends = Endings(cache, settings, self.record, self.book, self._results, explain, graph_id, memory)
+        self._aside = Aside(self.token, settings.keep_going)
         self._lost: set[str] = set()
-        self._unsure: set[str] = set()
-        self._made: list[tuple[str, str, str]] = []
-        self._peak = 0
-        self._models: Mapping[str, frozenset[str]] = {}
 
     def run(self) -> Outcome:
         """Execute everything. What nodes do is in the outcome and the events; raised are only the problems of files
@@ -85,11 +64,17 @@ class Executor:
                 self.settings.machine.begin(self.settings)
             plan = self._execute_all(plan)
         except (Cancelled, KeyboardInterrupt):
-            outcome.status = "cancelled"
+            # a node that failed aside ends the one that runs
+            alone = self._ends.is_over and not self.token.cancelled and self.record.broken is None
+            outcome.status = "done" if alone else "cancelled"
         except WeftError as why:  # a file that went away before a plan was made anew
             outcome.status = "failed"
             outcome.problems += why.problems
         finally:
+            self._aside.stop()
+            with contextlib.suppress(Cancelled):
+                self._take_back(wait=True)
+            self._aside.close()
             self._tidy()
         if outcome.saved and self.settings.metadata and outcome.status == "done":
             self._write_locks(outcome)
@@ -97,8 +82,8 @@ class Executor:
             outcome.status = "failed"
         if outcome.status != "done":
             for task in plan.tasks.values():
-                if task.status == "run" and task.id not in self._over:
-                    self._skip(task, self._blocked(task) or outcome.status)
+                if task.status == "run" and task.id not in self._ends.over:
+                    self._ends.skip(task, self._ends.blocked(task) or outcome.status)
         return self.record.end(time.perf_counter() - started)
 
     def _write_locks(self, outcome: Outcome) -> None:
@@ -115,8 +100,7 @@ class Executor:
 
     def _tidy(self) -> None:
         with contextlib.suppress(Cancelled):  # nobody listens any more
-            if self.graph_id and self._made:
-                self.cache.remember(self.graph_id, self._made)
+            self._ends.remember()
             self.cache.flush()
         self.cache.listen(None)
 
@@ -128,14 +112,15 @@ class Executor:
                 self._execute(plan)
                 return plan
             except Lost as lost:
+                self._take_back(wait=True)
                 self._lost.add(lost.task.key)
                 self._results.drop(lost.task.id)
             plan = make_plan(
-                self.graphs, self.cache, self.settings, have=self._results, over=self._over, lost=self._lost
+                self.graphs, self.cache, self.settings, have=self._results, over=self._ends.over, lost=self._lost
             )
 
     def _execute(self, plan: Plan) -> None:
-        self._models = models_from_files(plan)
+        self._ends.expect(plan)
         self._results.expect(plan)
         self.book.open(plan)
         tasks = [t for t in plan.tasks.values() if t.status != "unneeded"]
@@ -145,24 +130,33 @@ class Executor:
                 raise Cancelled
             task = tasks[index]
             index += 1
+            aside = task.status == "run" and task.node.cls.runs_aside(self.settings)
+            # what is saved in this thread is saved after what was to be saved before
+            self._take_back(wait=not aside and (self._awaits(task) or task.node.cls.effect))
+            if self._ends.is_over:
+                return
             if task.status == "cached":
                 self.record.cached(task)
-            elif cause := self._blocked(task):
-                self._skip(task, cause)
+            elif cause := self._ends.blocked(task):
+                self._ends.skip(task, cause)
+            elif aside:
+                self._hand_over(plan, task)
             else:
                 batch = [task]
                 while task.node.cls.batches and index < len(tasks) and len(batch) < self.settings.batch:
                     other = tasks[index]
-                    if other.node.id != task.node.id or other.status != "run" or self._blocked(other):
+                    same = other.node.id == task.node.id and other.status == "run"
+                    if not same or self._ends.blocked(other) or self._awaits(other):
                         break
                     batch.append(other)
                     index += 1
                 self._run(plan, batch)
-                if self._failed and not self.settings.keep_going:
-                    return
+            if self._ends.is_over:
+                return
+        self._take_back(wait=True)
         for variant, task_id in plan.targets:
             task = plan.tasks[task_id]
-            if not task.node.cls.effect and task_id not in self._failed:
+            if not task.node.cls.effect and task_id not in self._ends.failed:
                 name = next(n for v, n in task.places if v == variant)
                 self.record.outcome.values[variant, name] = self._results.get(task, tuple(task.node.cls.outputs)).values
 
@@ -177,7 +171,7 @@ class Executor:
                 key = node.batch_key() if len(batch) > 1 else None
             except Exception as why:
                 self.record.started(task)
-                self._fail(plan, task, why)
+                self._ends.fail(plan, task, why)
                 continue
             ready.setdefault(("alone", task.id) if key is None else ("together", key), []).append((task, node, context))
         for group in ready.values():
@@ -193,7 +187,8 @@ class Executor:
         """Run a group as one. False if that failed; then each runs alone, so that only the guilty one fails."""
         started = time.perf_counter()
         try:
-            found = list(type(group[0][1]).run_batch([n for _, n, _ in group], [c for _, _, c in group]))
+            nodes, contexts = [n for _, n, _ in group], [c for _, _, c in group]
+            found = self._in_front(lambda: list(type(nodes[0]).run_batch(nodes, contexts)))
             if len(found) != len(group):
                 raise ValueError(f"run_batch returned {len(found)} outputs for {len(group)} nodes")
         except (Cancelled, KeyboardInterrupt):
@@ -209,79 +204,90 @@ class Executor:
             return False
         each = (time.perf_counter() - started) / len(group)
         for (task, _, _), output in zip(group, found, strict=True):
-            self._finish(plan, task, output, each)
+            self._ends.finish(plan, task, output, each)
         return True
 
     def _run_one(self, plan: Plan, task: Task, node: Node, context: Context) -> None:
         started = time.perf_counter()
         try:
-            output = node.run(context)
+            output = self._in_front(lambda: node.run(context))
         except (Cancelled, KeyboardInterrupt):
             raise
         except BaseException as why:
-            self._fail(plan, task, why)
+            self._ends.fail(plan, task, why)
             return
-        self._finish(plan, task, output, time.perf_counter() - started)
+        self._ends.finish(plan, task, output, time.perf_counter() - started)
 
-    def _finish(self, plan: Plan, task: Task, output: Any, seconds: float) -> None:
-        """Check, keep and announce what a node returned."""
-        cls = task.node.cls
-        keep = not self._is_unsure(plan, task) and self.settings.use_cache and task.node.cache
-        try:
-            values = outputs(cls, output)
-            inputs = "" if cls.effect else self._inputs_text(plan, task)
-            held = self.cache.store(task.key, cls, values, seconds, inputs, keep=keep)
-            if self.graph_id and not cls.effect:
-                self._made.append((task.node.id, task.key, inputs))
-        except Cancelled:
-            raise
-        except Exception as why:
-            self._fail(plan, task, why)
-            return
-        if cls.effect:
-            self._over.add(task.id)
-        task.status = "cached"
-        self._results.put(task, held)
-        self.book.made(task, held)
-        if seconds > _QUICK or not self._peak:
-            self._peak = self.memory()
-        self.record.finished(task, output, held.digests, seconds, self._peak)
+    def _in_front(self, run: Callable[[], Any]) -> Any:
+        """Run a node in this thread; once more, if memory ran out while another ran aside."""
+        with self._aside.front():
+            try:
+                return run()
+            except MemoryError:
+                if not self._aside.jobs:
+                    raise
+        self._take_back(wait=True)
+        with self._aside.front():
+            return run()
 
-    def _is_unsure(self, plan: Plan, task: Task) -> bool:
-        """Whether a file behind this result is no longer the one that its key names."""
-        if self._unsure and any(source in self._unsure for source in task.sources.values()):
-            self._unsure.add(task.id)
-        for behind in (task.id, *self._models.get(task.id, ())):
-            if behind not in self._unsure and (name := plan.digest_files.changed(plan.tasks[behind].node)):
-                self._unsure |= {behind, task.id}
-                place = Place(node=plan.tasks[behind].node.id, input=name)
-                what = "a file changed while it was in use"
-                self.record.send(Warned(Problem("W-CACHE", what, "nothing made from it is kept; run again", place)))
-        return task.id in self._unsure
+    def _hand_over(self, plan: Plan, task: Task) -> None:
+        """Let a task run aside, as soon as there are few enough."""
+        while len(self._aside.jobs) >= max(4, 2 * self.settings.batch):
+            self._take_back(first=True)
+        self._aside.begin(Job(plan, task, self._context(plan, task), self._inputs(plan, task)))
 
-    def _fail(self, plan: Plan, task: Task, why: BaseException) -> None:
-        self._failed[task.id] = task.node.id
-        self._over.add(task.id)
-        problems = problems_of(why, task.node, plan.graphs[task.variant].nodes, self.explain)
-        self.record.failed(task, problems, "".join(traceback.format_exception(why)))
+    def _take_back(self, *, wait: bool = False, first: bool = False) -> None:
+        """Keep and announce what was done aside, in the order in which it was handed over.
 
-    def _blocked(self, task: Task) -> str:
-        """The node whose failure keeps this task from running, or nothing."""
-        return next((self._failed[s] for s in task.sources.values() if s in self._failed), "")
+        wait: until all of it is done; first: until the first of it is.
+        """
+        jobs = self._aside.jobs
+        while jobs:
+            job = jobs[0]
+            if wait or first:
+                job.wait()
+            first, over = False, job.over
+            if job.began and not job.announced:
+                job.announced = True
+                self.record.started(job.task)
+            while job.said:
+                self.record.send(job.said.popleft())
+            job.answer()
+            if not over:
+                return
+            jobs.popleft()
+            if job.values is not None:
+                self._ends.finish(job.plan, job.task, job.output, job.seconds)
+            elif job.why is not None and not isinstance(job.why, Cancelled):
+                self._ends.fail(job.plan, job.task, job.why)
+            elif cause := self._ends.blocked(job.task):
+                self._ends.skip(job.task, cause)
+                continue
+            elif self.token.cancelled:
+                raise Cancelled
+            self._results.release(job.task)
 
-    def _skip(self, task: Task, because: str) -> None:
-        self._failed[task.id] = because
-        self._over.add(task.id)
-        self.record.skipped(task, because)
-        self._results.release(task)
+    def _tell(self, event: Event) -> None:
+        """Send what a node in this thread tells, and look after those aside. Raises Cancelled if one ended the run."""
+        self.record.send(event)
+        if self._aside.jobs:
+            self._take_back()
+            if self._ends.is_over:
+                raise Cancelled
+
+    def _awaits(self, task: Task) -> bool:
+        """Whether an input of a task is still being made aside."""
+        return any(job.task.id in task.sources.values() for job in self._aside.jobs)
 
     def _inputs(self, plan: Plan, task: Task) -> dict[str, Any]:
         """The values of all inputs. Objects and lists are the node's own: whatever it does to them stays there."""
         node = task.node
-        inputs = {name: _own(value) for name, value in node.literals.items()}
+        inputs = {name: own(value) for name, value in node.literals.items()}
 
         def value(link: Link) -> Any:
-            return _own(self._results.get(plan.tasks[task.sources[link]], (link.output,)).values[link.output])
+            if job := self._aside.job_of(task.sources[link]):
+                return Later(job, link.output)
+            return own(self._results.get(plan.tasks[task.sources[link]], (link.output,)).values[link.output])
 
         for name, link in node.links.items():
             inputs[name] = value(link)
@@ -300,20 +306,12 @@ class Executor:
             variant=task.variant,
             settings=self.settings,
             values=graph.values,
-            emit=self.record.send,
+            emit=self._tell,
             token=self.token,
             scratch_of=lambda: self.cache.scratch(task.key),
             seconds_of=seconds,
             page=Page(self.book, task),
         )
-
-    def _inputs_text(self, plan: Plan, task: Task) -> str:
-        known = {link.node: plan.tasks[source].key for link, source in task.sources.items()}
-        return inputs_text(task.node, known, plan.digest_files)
-
-
-def _own(value: Any) -> Any:
-    return copy.deepcopy(value) if type(value) in (dict, list) else value
 
 
 __all__ = ["Executor", "Outcome", "resident_peak"]

@@ -18,6 +18,7 @@ Explain = Callable[[Exception, NodeDef], Problem | None]
 
 _SIZES = ("width", "height", "batch")
 _TILE = "tile"
+_SLICING = "slicing"
 
 
 _output_type = functools.cache(output_type)
@@ -104,12 +105,18 @@ def levers(node: NodeDef, nodes: Mapping[str, NodeDef], more: Sequence[str] = ()
     needed = upstream(nodes, [node.id])
     smaller: list[str] = []
     tiles: list[str] = []
+    slices: list[str] = []
+    several = False
     for name in (n for n in nodes if n in needed):
         for key, value in nodes[name].literals.items():
             if key in _SIZES and type(value) is int and value > 1:
                 smaller.append(f"{name}.{key}={value}")
+                several |= key == "batch"
             elif key == _TILE and value == 0:
                 tiles.append(f"{name}.{key}")
+            elif key == _SLICING and value is False:
+                slices.append(f"{name}.{key}=true")
     advice = [f"make one of these smaller: {', '.join(smaller)}"] if smaller else []
     advice += [f"set {', '.join(tiles)} to work in tiles"] if tiles else []
+    advice += [f"set {', '.join(slices)} for one picture at a time"] if slices and several else []
     return "; or ".join([*advice, *more]) or "close other programs that use memory"

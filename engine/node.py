@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.context import Context
+from engine.context import Context, Settings
 from engine.errors import Problem
 from engine.registry import Pack
 from engine.spec import REQUIRED, Bad, FilesMark, FilesOf, InputSpec, spec_of
@@ -114,6 +114,14 @@ class Node(BaseModel):
     def check(cls, literals: Mapping[str, Any]) -> Iterable[Problem]:
         """Problems between literal inputs, found before anything runs. Linked inputs are not in `literals`."""
         return ()
+
+    @classmethod
+    def runs_aside(cls, settings: Settings) -> bool:
+        """Whether `run` may go on in another thread while the nodes after it run; see `engine.aside`.
+
+        Only where it gives the same bits there, changes nothing that others use, and needs little memory beside them.
+        """
+        return False
 
     def batch_key(self) -> Hashable | None:
         """Nodes of one class with equal keys may run together in `run_batch`; None: this one may not."""

@@ -51,7 +51,8 @@ def models(ctx: Context) -> "Iterator[Store]":
     Weights that are not finite are told of as they are read (W-NAN). Where memory runs out, every model is let go, and
     OutOfMemory says how much there was and what would help.
     """
-    from diffusion.memory import Policy, is_out_of_memory
+    from diffusion.memory import Policy
+    from diffusion.reading import is_out_of_memory
     from diffusion.soundness import telling
     from diffusion.store import STORE
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.context import Context
+from engine.context import Context, Settings
 from engine.errors import Problem, error
 from engine.files import keep
 from engine.inputs import allowed_for
@@ -91,13 +91,19 @@ class SaveImage(Node):
     path: str = Input("image.png", about="file name in the output folder; {param} and {index} are filled in",
                       template=True)  # fmt: skip
 
+    @classmethod
+    def runs_aside(cls, settings: Settings) -> bool:
+        """Always: encoding and writing wait for nothing that is drawn."""
+        return True
+
     def run(self, ctx: Context) -> Saved:
         pictures = to_pictures(self.image.pixels)
         digests = [pixel_digest(picture) for picture in pictures]
-        stories = _stories(ctx, pictures, digests)
+        encoded = [_encoded(self.path, picture) for picture in pictures]
+        stories = ctx.in_front(lambda: _stories(ctx, pictures, digests))
         files = []
-        for i, (picture, digest, story) in enumerate(zip(pictures, digests, stories, strict=True)):
-            files.append(_save(ctx, self.path, picture, digest, i if len(pictures) > 1 else None, story))
+        for i, (data, digest, story) in enumerate(zip(encoded, digests, stories, strict=True)):
+            files.append(_save(ctx, self.path, data, digest, i if len(pictures) > 1 else None, story))
         return Saved(tuple(files))
 
 
@@ -112,23 +118,25 @@ def _stories(ctx: Context, pictures: "Sequence[Picture]", digests: Sequence[str]
     return [Story(lock, told.of(i), told.source) for i in range(len(pictures))]
 
 
-def _save(
-    ctx: Context, template: str, picture: "Picture", digest: str, index: int | None, story: Story | None
-) -> SavedFile:
-    """Write one picture under the template's name, and beside it the lock that it has no room for."""
+def _encoded(template: str, picture: "Picture") -> bytes:
+    """A picture as a file of the format that the template's ending names. Raises E-NAME."""
     ending = Path(template).suffix.lower()
     if ending not in _FORMATS:
         raise error(Problem("E-NAME", f"no picture format is called {ending or 'nothing'!r}", "end it in .png"))
-    kind, mime = _FORMATS[ending]
     out = io.BytesIO()
-    picture.save(out, kind, compress_level=4, lossless=True, quality=95)
-    data = out.getvalue()
+    picture.save(out, _FORMATS[ending][0], compress_level=4, lossless=True, quality=95)
+    return out.getvalue()
+
+
+def _save(ctx: Context, template: str, data: bytes, digest: str, index: int | None, story: Story | None) -> SavedFile:
+    """Write one picture under the template's name, and beside it the lock that it has no room for."""
     if story is not None:
         target = output_path(ctx, template, index)
         data, beside = with_story(data, target.stem, story, f"weft {version()}")
         if beside is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
             keep(target.with_name(beside[0]), beside[1])
+    mime = _FORMATS[Path(template).suffix.lower()][1]
     return save_bytes(ctx, template, data, mime=mime, digest=digest, index=index)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion.recipes import VAERecipe
-from engine.context import Context
+from engine.context import Context, Settings
 from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from nodes.compute import dtype_for, models
@@ -26,6 +26,7 @@ def check_space(latent: str, vae: VAERecipe) -> None:
 
 
 TILE = "pixels a side of the tiles to work in, for pictures that memory has no room for; 0: the whole at once"
+SLICING = "one picture of a batch at a time, which needs less memory"
 
 
 class VAEEncode(Node):
@@ -38,6 +39,7 @@ class VAEEncode(Node):
     vae: VAE
     image: Image
     tile: int = Input(0, ge=0, le=4096, multiple_of=32, about=TILE)
+    slicing: bool = Input(False, about=SLICING)
 
     @classmethod
     def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
@@ -46,12 +48,11 @@ class VAEEncode(Node):
 
     def run(self, ctx: Context) -> Latent:
         from diffusion.family import family_of
-        from diffusion.latent import tiled
+        from diffusion.latent import piecewise
 
         with models(ctx) as store:
             module = store.load(self.vae, ctx.device, dtype_for(self.vae, ctx))
-            with tiled(module, self.tile):
-                return family_of(self.vae).encode(module, self.vae, self.image)
+            return family_of(self.vae).encode(piecewise(module, self.tile, self.slicing), self.vae, self.image)
 
 
 class VAEDecode(Node):
@@ -64,6 +65,7 @@ class VAEDecode(Node):
     vae: VAE
     latent: Latent
     tile: int = Input(0, ge=0, le=4096, multiple_of=32, about=TILE)
+    slicing: bool = Input(False, about=SLICING)
 
     @classmethod
     def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
@@ -73,12 +75,18 @@ class VAEDecode(Node):
             check_space(space, vae)
         return {}
 
+    @classmethod
+    def runs_aside(cls, settings: Settings) -> bool:
+        """Where the next picture's model need not make room, and nothing is set for the whole process meanwhile."""
+        plain = settings.offload == "none" and settings.attention == "auto" and not settings.strict
+        return plain and settings.dtype != "float16"  # there a VAE may be made float32 in its place
+
     def run(self, ctx: Context) -> Image:
         from diffusion.family import family_of
-        from diffusion.latent import tiled
+        from diffusion.latent import piecewise
 
         check_space(self.latent.space, self.vae)
         with models(ctx) as store:
             module = store.load(self.vae, ctx.device, dtype_for(self.vae, ctx))
-            with tiled(module, self.tile):
-                return family_of(self.vae).decode(module, self.vae, self.latent.samples)
+            parts = piecewise(module, self.tile, self.slicing)
+            return family_of(self.vae).decode(parts, self.vae, self.latent.samples)

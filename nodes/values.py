@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from engine.context import Context
+from engine.context import Context, Settings
 from engine.node import Input, Node
 from engine.values import Saved
 from nodes.output import save_bytes
@@ -91,6 +91,11 @@ class SaveText(Node):
     effect = True
     value: str | float | int = Input(about="what to write")
     path: str = Input("text.txt", about="file name in the output folder; {param} is filled in", template=True)
+
+    @classmethod
+    def runs_aside(cls, settings: Settings) -> bool:
+        """Always: writing waits for nothing that is computed."""
+        return True
 
     def run(self, ctx: Context) -> Saved:
         text = self.value if isinstance(self.value, str) else repr(self.value)

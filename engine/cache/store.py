@@ -71,6 +71,7 @@ class Cache:
         self._warn: Warn | None = None
         self._unsaid: list[Problem] = []
         self._notes: dict[str, str] = {}
+        self._digests: dict[tuple[str, int, bool], tuple[str, str]] = {}
         self._scratch = Scratch(root / "scratch" if root is not None else None)
         if root is not None:
             try:
@@ -250,9 +251,13 @@ class Cache:
         """
         status = path.stat()
         stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        at = str(path), status.st_dev, body
+        if (seen := self._digests.get(at)) and seen[0] == stamp:
+            return seen[1]
         name = str(path.resolve())
         with self._guard() as disk:
             if disk is not None and (known := disk.index.file_digest(name + _BODY * body, stamp)):
+                self._digests[at] = stamp, known
                 return known
         digests = {name: 0}
         if path.suffix == ".safetensors":
@@ -262,6 +267,8 @@ class Cache:
             found = dict(zip(digests, pool.map(lambda start: _sha256(path, start), digests.values()), strict=True))
         # A file that changes twice within one tick of the file system's clock keeps its times: trust only older ones.
         if time.time_ns() - status.st_ctime_ns > _FRESH:
+            for called, digest in found.items():
+                self._digests[str(path), status.st_dev, called != name] = stamp, digest
             with self._guard() as disk:
                 if disk is not None:
                     for called, digest in found.items():

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from diffusion import folder, memory, store
-from diffusion.memory import Policy, is_out_of_memory, streamed
+from diffusion.memory import Policy, streamed
+from diffusion.reading import is_out_of_memory, unreadable
 from diffusion.store import Store
 
 PLAIN = ["sd15", "sd21", "sdxl"]
@@ -151,3 +152,10 @@ def test_a_real_allocation_that_is_too_large_is_known():
 
 def test_half_of_the_memory_is_for_models_where_nobody_says(tmp_path: Path):
     assert memory.most_of(torch.device("cpu")) == memory.installed() // 2 > 0
+
+
+def test_no_memory_for_sound_weights_is_not_called_damage():
+    short = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    assert unreadable("a/unet", short) is short
+    told = unreadable("a/unet", RuntimeError("size mismatch"))
+    assert str(told) == "a/unet: damaged, or weights that do not fit their configuration: size mismatch"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.context import Context
+from engine.context import Context, Settings
 from engine.errors import MissingError, Problem
 from engine.inputs import one_file
 from engine.node import Input, Node
@@ -341,8 +341,43 @@ class Write(Node):
         return Saved((SavedFile(path, data.hex()[:40], "text/plain"),), text=name)
 
 
+class Late(Node):
+    """y = a + 1, aside; does whatever the test wants meanwhile."""
+
+    version = 1
+    a: object
+    hook: str = Input("")
+
+    @classmethod
+    def runs_aside(cls, settings: Settings) -> bool:
+        return True
+
+    def run(self, ctx: Context) -> int:
+        CALLS.append(f"late {self.a}")
+        if self.hook:
+            HOOKS[self.hook]()
+        ctx.say(f"{ctx.node} was here")
+        return (self.a if isinstance(self.a, int) else len(self.a)) + 1
+
+
+class LateWrite(Write):
+    """Write a value to a file, aside; does whatever the test wants before."""
+
+    version = 1
+    hook: str = Input("")
+
+    @classmethod
+    def runs_aside(cls, settings: Settings) -> bool:
+        return True
+
+    def run(self, ctx: Context) -> Saved:
+        if self.hook:
+            HOOKS[self.hook]()
+        return super().run(ctx)
+
+
 REGISTRY = Registry()
 REGISTRY.add(
     Source, Add, Values, Spoil, Fill, Shift, Sum, Split, Double, Hook, Wrong, WrongPair, Ranged, Big, Open, Use, Train,
-    Weigh, ReadText, Missing, Write,
+    Weigh, ReadText, Missing, Write, Late, LateWrite,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from engine.errors import WeftError
 from engine.events import Warned
 from nodes import registry
 from nodes.device import check_choices
+from nodes.vae import VAEDecode
 
 GPU_SAYS = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB"
 CPU_SAYS = (
@@ -23,6 +24,12 @@ CPU_SAYS = (
 @pytest.fixture(scope="module")
 def graph(checkpoint):
     return lambda **changes: text_to_image.graph(checkpoint("sd15"), "a fox", 7.5, 3, 5, **changes)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """What `Scarce` counts are the calls of one thread."""
+    monkeypatch.setattr(VAEDecode, "runs_aside", classmethod(lambda cls, settings: False))
 
 
 class Scarce(torch.overrides.TorchFunctionMode):
