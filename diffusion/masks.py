@@ -144,3 +144,24 @@ def same_size(first: np.ndarray, second: np.ndarray, what: str) -> None:
         raise ValueError(f"the {what} are {w} x {h} and {width} x {height}; scale one with ImageScale")
     if len(first) != len(second) and 1 not in (len(first), len(second)):
         raise ValueError(f"{len(first)} and {len(second)} {what} do not pair; give as many of both, or one")
+
+
+def padded(image: Image, left: int, top: int, right: int, bottom: int, feather: int) -> tuple[Image, Mask]:
+    """A picture with grey borders (B, H + top + bottom, W + left + right, C), and a mask of them (1, …).
+
+    Within `feather` of an edge that grew the mask falls off inwards as ((feather - d) / feather)^2, but for pictures
+    that are no larger than twice that.
+    """
+    count, high, wide, channels = image.pixels.shape
+    pixels = np.full((count, high + top + bottom, wide + left + right, channels), 0.5, np.float32)
+    pixels[:, top : top + high, left : left + wide] = image.pixels
+    inside = np.zeros((high, wide), np.float32)
+    if 0 < 2 * feather < min(high, wide):
+        y, x = np.arange(high)[:, None], np.arange(wide)[None]
+        far = np.full((high, wide), np.inf)
+        for grown, distance in ((top, y), (bottom, high - y), (left, x), (right, wide - x)):
+            far = np.minimum(far, distance) if grown else far
+        inside = (np.clip(feather - far, 0, None) / feather).astype(np.float32) ** 2
+    values = np.ones((1, high + top + bottom, wide + left + right), np.float32)
+    values[:, top : top + high, left : left + wide] = inside
+    return Image(pixels), Mask(values)

@@ -15,6 +15,7 @@ PACK = Pack(
             "ImageCrop",
             "ImageFlip",
             "ImageFromBatch",
+            "ImagePad",
             "LatentBatch",
             "LatentBlend",
             "LatentFromBatch",

@@ -1,6 +1,6 @@
 """Pictures and latents cut, turned, mixed, pasted, and put together in batches."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node
@@ -25,6 +25,34 @@ class ImageCrop(Node):
         if right > wide or bottom > high:
             raise ValueError(f"the crop ends at {right}, {bottom}, and the picture is {wide} x {high}; make it smaller")
         return Image(self.image.pixels[:, self.y : bottom, self.x : right].copy())
+
+
+class Padded(NamedTuple):
+    """A larger picture, and a mask of what is new in it."""
+
+    image: Image
+    mask: Mask
+
+
+class ImagePad(Node):
+    """A picture with grey borders, and a mask that is 1 on them, for painting on beyond the edge.
+
+    Within `feather` pixels of an edge that grew, the mask falls off inwards as ((feather - d) / feather)^2, d the
+    distance to that edge, so that old and new are mixed there.
+    """
+
+    version = 1
+    image: Image
+    left: int = Input(0, ge=0, le=SIDE, about="pixels added")
+    top: int = Input(0, ge=0, le=SIDE, about="pixels added")
+    right: int = Input(0, ge=0, le=SIDE, about="pixels added")
+    bottom: int = Input(0, ge=0, le=SIDE, about="pixels added")
+    feather: int = Input(0, ge=0, le=SIDE, about="pixels over which the mask fades into the picture")
+
+    def run(self, ctx: Context) -> Padded:
+        from diffusion.masks import padded
+
+        return Padded(*padded(self.image, self.left, self.top, self.right, self.bottom, self.feather))
 
 
 class ImageFlip(Node):

@@ -1,5 +1,6 @@
 """Other sizes: pictures by a filter or by a network that was trained to enlarge, and latents."""
 
+import math
 from typing import Literal
 
 from engine.context import Context
@@ -25,6 +26,12 @@ class ImageScale(Node):
     width: int | None = Input(None, ge=1, le=SIDE, about="pixels")
     height: int | None = Input(None, ge=1, le=SIDE, about="pixels")
     factor: float = Input(1.0, ge=0.001, le=64, about="times the size")
+    megapixels: float | None = Input(
+        None,
+        ge=0.01,
+        le=64,
+        about="of 1024 x 1024 pixels: the factor that gives so many; width, height are then not used",
+    )
     fit: Literal["stretch", "crop", "pad", "inside"] = Input("stretch", about="where the shapes differ")
     filter: Literal["lanczos", "bicubic", "bilinear", "area", "nearest"] = Input("lanczos", about="how to interpolate")
     multiple_of: int = Input(1, ge=1, le=512, about="round the frame to the nearest multiple; VAEs take 8")
@@ -40,7 +47,11 @@ class ImageScale(Node):
         except ValueError as why:
             raise error(Problem("E-CHOICE", f"{self.colour!r} is no colour", "write a name, or #rrggbb")) from why
         high, wide = self.image.pixels.shape[1:3]
-        width, height = size_for((wide, high), self.width, self.height, self.factor, self.multiple_of)
+        if self.megapixels is not None:
+            factor = self.factor * math.sqrt(self.megapixels * 1024 * 1024 / (wide * high))
+            width, height = size_for((wide, high), None, None, factor, self.multiple_of)
+        else:
+            width, height = size_for((wide, high), self.width, self.height, self.factor, self.multiple_of)
         return fitted(self.image, width, height, self.filter, self.fit, (red / 255, green / 255, blue / 255))
 
 

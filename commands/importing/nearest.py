@@ -28,8 +28,6 @@ NEAREST = {
     "FluxDisableGuidance": ("FluxGuidance", "a Flux dev without a guidance scale is told 3.5"),
     "FlipSigmas": ("NoiseSchedule.sigmas", "levels always fall here"),
     "AlignYourStepsScheduler": ("NoiseSchedule.sigmas", "its levels are a table"),
-    "ImagePadForOutpaint": ("ImageScale with fit = pad, and FeatherMask", "it pads each side by a number of pixels"),
-    "ImageScaleToTotalPixels": ("ImageScale.factor", "its size depends on the picture"),
     "ImageBlur": ("ControlImage with kind = blur", ""),
     "ImageSharpen": ("UpscaleImage", ""),
     "EmptyImage": ("SolidMask and ImageFromMask", "a grey picture"),

@@ -77,6 +77,20 @@ def scale_by(t: Call) -> tuple[v.Value | None, ...]:
     return (v.Image(out),)
 
 
+def scale_to(t: Call) -> tuple[v.Value | None, ...]:
+    """ImageScaleToTotalPixels."""
+    image, much = t.get("image", v.Image), min(max(t["megapixels"], 0.01), 64.0)
+    return (v.Image(t.add("ImageScale", "scaled", image=image.out, megapixels=much, filter=_filter(t))),)
+
+
+def pad(t: Call) -> tuple[v.Value | None, ...]:
+    """ImagePadForOutpaint."""
+    sides = {name: t[name] or None for name in ("left", "top", "right", "bottom")}
+    image = t.get("image", v.Image)
+    out = t.several("ImagePad", "padded", ("image", "mask"), image=image.out, **sides, feather=t["feathering"] or None)
+    return v.Image(out[0]), v.Mask(out[1])
+
+
 def _filter(t: Call) -> str | None:
     method = t["upscale_method"]
     if method not in FILTERS:
@@ -107,6 +121,8 @@ ROWS: dict[str, Row] = {
     "PreviewImage": preview,
     "ImageScale": scale,
     "ImageScaleBy": scale_by,
+    "ImageScaleToTotalPixels": scale_to,
+    "ImagePadForOutpaint": pad,
     "UpscaleModelLoader": load_upscaler,
     "ImageUpscaleWithModel": upscale,
 }

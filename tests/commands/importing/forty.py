@@ -140,11 +140,7 @@ def files() -> dict[str, File]:
             unmatched=["CLIPVisionLoader (6): no match; nearest: IPAdapterApply (it loads its image encoder itself)",
                        "CLIPVisionEncode (8): no match; nearest: IPAdapterApply (it looks at the picture itself)"],
         ),
-        "outpaint": File(
-            graphs.outpaint(), runs=False,
-            unmatched=["ImagePadForOutpaint (7): no match; nearest: ImageScale with fit = pad, and FeatherMask "
-                       "(it pads each side by a number of pixels)"],
-        ),
+        "outpaint": File(graphs.outpaint()),
     }  # fmt: skip
 
 
