@@ -8,7 +8,8 @@
     translate, values       graph -> nodes of ours, one row of table/ a node type
     build, tidy             nodes of ours, named, with params            -> the text of a workflow
     a1111                   A1111's text         -> the text of a workflow
-    export                  a workflow           -> ComfyUI's API format
+    export, export_rows     a workflow           -> ComfyUI's API format
+    command, export_command the commands
 
 Nothing here runs, downloads or looks up a model, and no tensor library is imported.
 """

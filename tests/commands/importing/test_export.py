@@ -12,7 +12,8 @@ from nodes import registry
 BACK = (
     "sd15 text to image", "sd15 img2img", "sd15 clip skip", "sd15 controlnet advanced", "sd15 two controlnets",
     "sd15 inpaint, noise mask", "sd15 latent upscale by", "sd15 model upscale", "sd15 concat", "sd15 average",
-    "sd15 timestep range", "sd15 batch of three", "sd15 another vae", "sd15 two stages", "sd15 split sigmas", "sd3",
+    "sd15 timestep range", "sd15 batch of three", "sd15 another vae", "sdxl sizes",
+    "sdxl base and refiner", "sd15 two stages", "sd15 split sigmas", "sd3",
 )  # fmt: skip
 """Files that can go to weft and back."""
 
