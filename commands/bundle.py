@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from commands.common import known_nodes
 from commands.inputs import prepare
 from commands.lock import lock_of_job
-from commands.subjects import inputs_of, opened
+from commands.subjects import bases, inputs_of, opened
 from engine.cache import Cache, default_root
 from engine.compile import compile
 from engine.document import from_value
@@ -49,7 +49,7 @@ def _inputs(subject: Subject, lock: Lock, nodes: "Registry", args: argparse.Name
     try:
         with inputs_of(subject) as folder:
             workflow = compile(from_value(dict(lock.document), subject.name, folder), nodes)
-            paths = paths_of(workflow, lock, cache, [Path(one) for one in args.allow], folder)
+            paths = paths_of(workflow, lock, cache, [Path(one) for one in args.allow], bases(folder))
             for digest, path in paths.items():
                 data = path.read_bytes()
                 found[digest] = data

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.common import known_nodes, print_json
+from commands.common import known_nodes, print_json, say
 from commands.progress import display
-from commands.subjects import inputs_of, opened
+from commands.subjects import bases, inputs_of, opened
 from engine.api import numerics
 from engine.bind import bind
 from engine.cache import Cache, default_root
@@ -21,6 +21,7 @@ from engine.context import Settings
 from engine.diff import ABSENT
 from engine.document import from_value
 from engine.errors import Cancelled, Place, Problem, error
+from engine.events import problem_json
 from engine.executor import Executor, Outcome
 from engine.graph import Workflow
 from engine.machine import strict
@@ -53,19 +54,21 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
         settings = _settings(args, lock, folder, out, nodes)
         cache = Cache(default_root())
         stack.callback(cache.close)
-        places = find(workflow, lock, cache, [Path(one) for one in args.allow], folder)
+        places = find(workflow, lock, cache, [Path(one) for one in args.allow], bases(folder))
         if places.missing:
             raise error(problem.at(Place(subject.name)) for problem in places.missing)
         settings = replace(settings, open_paths=frozenset(places.open))
         outcome, again = _run(workflow, places.given, settings, cache, lock)
         comparison = compare(lock, again, list(workflow.order))
-        comparison.distances = _distances(subject, lock, again, outcome)
-    verdict = comparison.verdict(args.tolerance)
+        comparison.distances = _distances(subject, lock, outcome)
+    failed = bool(outcome.problems)  # what was made until then is compared all the same
+    verdict = "failed" if failed else comparison.verdict(args.tolerance)
+    say(outcome.problems)
     if args.json:
-        print_json(_json(verdict, comparison))
+        print_json({**_json(verdict, comparison), "problems": [problem_json(p) for p in outcome.problems]})
     else:
         print("\n".join(_told(verdict, comparison, args.tolerance)))
-    return EXIT[verdict]
+    return error(outcome.problems).exit_code if failed else EXIT[verdict]
 
 
 def _compiled(subject: Subject, lock: Lock, nodes: "Registry", folder: Path) -> Workflow:
@@ -108,21 +111,19 @@ def _here(device: str) -> str:
 def _run(
     workflow: Workflow, given: Mapping[str, str], settings: Settings, cache: Cache, lock: Lock
 ) -> tuple[Outcome, Lock]:
-    """Run without reading results; the lock of that. Raises what is wrong if it does not finish."""
+    """Run without reading results; the lock of that, as far as it came. Raises Cancelled."""
     gc.enable()
     with display(quiet=False) as show:
         executor = Executor([bind(workflow, given)], cache, settings, emit=show)
         outcome = executor.run()
     if outcome.status == "cancelled":
         raise Cancelled
-    if outcome.problems:
-        raise error(outcome.problems)
     outputs: dict[str, Sequence[str]] = dict.fromkeys(lock.data["outputs"], ())
     outputs |= {name: [file.digest for file in saved.files] for (_, name), saved in outcome.saved.items()}
     return outcome, lock_of(executor.book, 0, outputs)
 
 
-def _distances(subject: Subject, lock: Lock, again: Lock, outcome: Outcome) -> dict[tuple[str, int], Distance | None]:
+def _distances(subject: Subject, lock: Lock, outcome: Outcome) -> dict[tuple[str, int], Distance | None]:
     """Of every picture that differs and whose first making is at hand: the opened picture itself, or those beside a
     lock or in a bundle."""
     found: dict[tuple[str, int], Distance | None] = {}
@@ -168,7 +169,7 @@ def _told(verdict: str, found: Comparison, tolerance: float) -> list[str]:
         told = str(apart) if apart is not None else "not comparable: another size, or the first picture is not at hand"
         lines.append(f"{name} picture {i + 1}: {told}")
     counted = f"{found.equal} digests equal" + (f", {found.unknown} unknown" if found.unknown else "")
-    words = {"exact": "bit-exact", "near": f"within {tolerance:g} dB", "different": "different"}
+    words = {"failed": "it failed", "exact": "bit-exact", "near": f"within {tolerance:g} dB", "different": "different"}
     return [*lines, f"{words[verdict]}: {counted}"]
 
 

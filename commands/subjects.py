@@ -16,6 +16,12 @@ def opened(name: str) -> Subject:
     return open_subject(path, f"{name}.json" if path != Path(name) else "")
 
 
+def bases(folder: Path) -> list[Path]:
+    """Where names of files may be relative to: the folder of a picture or a lock, the one above it, since it may lie in
+    the output folder of its workflow, and the one that the person is in."""
+    return list(dict.fromkeys((folder, folder.absolute().parent, Path.cwd())))
+
+
 @contextmanager
 def inputs_of(subject: Subject) -> Iterator[Path]:
     """The folder in which a run finds what a workflow reads: that of the file, or for a bundle a temporary one with its

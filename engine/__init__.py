@@ -13,6 +13,8 @@
     views/                        a graph as text and pictures
     schema, migrate, diff, paths  editors; older files; comparing; where files may lie
     pictures/                     what a picture's file says of itself, and its texts
+    share/, machine               locks, what a picture carries, bundles; what is told of this machine
+    canonical, tidy               one text of a value for digests; a workflow laid out for people
     jsonedit, rewire, opening     changing a file's text; leaving nodes out of a run; what holds a workflow
     serve                         an engine that another process drives
 

@@ -57,6 +57,9 @@ class Executor:
         self.cache.let_go()
         plan = make_plan(self.graphs, self.cache, self.settings)
         outcome = self.record.outcome
+        if self.settings.strict and (fallen := self.book.fallen(plan)):
+            self._lost |= fallen  # made another way than was asked for; it is made again, and fails as it should
+            plan = make_plan(self.graphs, self.cache, self.settings, lost=self._lost)
         self.cache.listen(lambda problem: self.record.send(Warned(problem)))
         try:
             self.record.begin(plan)

@@ -49,7 +49,7 @@ _KEYS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What is written of a picture. parameters: the text, with {seed} still to be filled in for each of a batch."""
+    """What is written of a picture. text: with a NUL where the seed goes, which each picture of a batch has its own."""
 
     text: str = ""
     seed: int | None = None
@@ -60,7 +60,7 @@ class Made:
     def of(self, index: int) -> str:
         """The text of picture `index` of the batch."""
         seed = (self.seed or 0) + (index if self.follows else 0)
-        return self.text.replace("\0", str(seed))
+        return self.text.replace("\0", str(seed % 2**64))
 
 
 def made(page: Page, image: str, width: int, height: int, version: str) -> Made:
@@ -85,8 +85,8 @@ def made(page: Page, image: str, width: int, height: int, version: str) -> Made:
     lines = [_safe(positive)] if positive else []
     lines += [f"{NEGATIVE} {_safe(negative)}"] if negative else []
     lines.append(", ".join(f"{name}: {value if name == 'Seed' else _value(value)}" for name, value in pairs.items()))
-    first = graph.upward(page.task.node.links[image])
-    follows = all(node is denoise or issubclass(node.cls, VAEDecode) for node in _until(first, denoise))
+    decoded = graph.behind(page.task.node, image, VAEDecode)
+    follows = graph.behind(decoded, "latent") is denoise
     return Made("\n".join(lines), int(seed or 0), follows, source)
 
 
@@ -219,13 +219,6 @@ class _Graph:
         guider = self.behind(denoise, "guider")
         above = self.upward(guider.links.get("model")) if guider is not None else ()
         return [node for node in above if issubclass(node.cls, LoRALoad)]
-
-
-def _until(nodes: Iterator[NodeDef], last: NodeDef) -> Iterator[NodeDef]:
-    for node in nodes:
-        yield node
-        if node is last:
-            return
 
 
 def _name(source: str) -> str:

@@ -66,6 +66,11 @@ class Book:
         told = {key.removeprefix(_FALLBACKS): json.loads(text) for key, text in self.cache.told(unknown).items()}
         return {**told, **self._fallbacks}
 
+    def fallen(self, plan: Plan) -> set[str]:
+        """The keys of cached results that were made in another way than was asked for."""
+        keys = [_FALLBACKS + task.key for task in plan.tasks.values() if task.status == "cached"]
+        return {key.removeprefix(_FALLBACKS) for key in self.cache.told(keys)}
+
     def value(self, variant: int, node: str, output: str) -> Any:
         """A text, number or truth value that an output had, made in this run or kept by the cache; None if it is
         neither."""

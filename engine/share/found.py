@@ -27,35 +27,40 @@ class Places:
     missing: list[Problem] = field(default_factory=list)
 
 
-def find(workflow: Workflow, lock: Lock, cache: Cache, folders: Sequence[Path], folder: Path) -> Places:
-    """The files of a lock: where the workflow says, else among all that were ever digested here, else in `folders`."""
+def find(workflow: Workflow, lock: Lock, cache: Cache, folders: Sequence[Path], here: Sequence[Path]) -> Places:
+    """The files of a lock: by the names in the workflow, relative to the folders `here`; else among all that were ever
+    digested on this machine; else in `folders`."""
     places = Places()
     for entry in (*lock.data["models"], *lock.data["inputs"]):
         node, name = str(entry.get("node")), str(entry.get("input"))
         if node not in workflow.nodes or name not in workflow.nodes[node].cls.inputs:
             continue
         wanted = {str(file.get("name")): file for file in entry["files"]}
-        if _is_there(workflow, node, name, wanted, cache, folder):
+        digests = {str(file["sha256"]) for file in entry["files"]}
+        source = before_a_run(workflow, workflow.nodes[node], name)
+        base = next((b for b in here if _digests(_named(workflow, node, name, b), cache) == digests), None)
+        if base is not None and base == here[0]:
             continue
-        at = _elsewhere(wanted, cache, folders)
+        at = base / source if base is not None and isinstance(source, str) else _elsewhere(wanted, cache, folders)
         if at is None:
             places.missing.append(_absent(node, name, entry))
             continue
         param = workflow.nodes[node].params.get(name)
-        places.given[param or f"{node}.{name}"] = str(at)
-        feeds = workflow.params[param].feeds if param else ((node, name),)
-        places.open |= set(feeds)
+        places.given[param or f"{node}.{name}"] = str(at.absolute())
+        places.open |= set(workflow.params[param].feeds if param else ((node, name),))
     return places
 
 
-def paths_of(workflow: Workflow, lock: Lock, cache: Cache, folders: Sequence[Path], folder: Path) -> dict[str, Path]:
+def paths_of(
+    workflow: Workflow, lock: Lock, cache: Cache, folders: Sequence[Path], here: Sequence[Path]
+) -> dict[str, Path]:
     """SHA-256 -> where it is, of every input of a lock that is no model. Raises E-NOTFOUND with all that are absent."""
     found: dict[str, Path] = {}
     missing = []
     for entry in lock.data["inputs"]:
         node, name = str(entry.get("node")), str(entry.get("input"))
-        here = _named(workflow, node, name, folder) if node in workflow.nodes else ()
-        digests = {cache.sha256(path): path for path in here}
+        paths = [path for base in here for path in _named(workflow, node, name, base)]
+        digests = {cache.sha256(path): path for path in reversed(paths)}
         for file in entry["files"]:
             path = digests.get(file["sha256"]) or next(_with(file, cache, folders), None)
             if path is None:
@@ -67,19 +72,19 @@ def paths_of(workflow: Workflow, lock: Lock, cache: Cache, folders: Sequence[Pat
     return found
 
 
-def _is_there(workflow: Workflow, node: str, name: str, wanted: Mapping[str, Any], cache: Cache, folder: Path) -> bool:
-    """Whether the name in the workflow leads to files of these digests."""
+def _digests(paths: Sequence[Path], cache: Cache) -> set[str]:
     try:
-        digests = {cache.sha256(path) for path in _named(workflow, node, name, folder)}
+        return {cache.sha256(path) for path in paths}
     except OSError:
-        return False
-    return digests == {file["sha256"] for file in wanted.values()}
+        return set()
 
 
 def _named(workflow: Workflow, node: str, name: str, folder: Path) -> Sequence[Path]:
-    """The files that the name in the workflow leads to; none where it leads nowhere."""
-    found = workflow.nodes[node]
-    spec = found.cls.inputs[name]
+    """The files that the name in the workflow leads to from a folder; none where it leads nowhere."""
+    found = workflow.nodes.get(node)
+    spec = found.cls.inputs.get(name) if found is not None else None
+    if found is None or spec is None or spec.files is None:
+        return ()
     literals = {key: value for key in (name, *spec.beside) if (value := before_a_run(workflow, found, key)) is not ...}
     try:
         return spec.find_files(literals, folder, ())

@@ -70,7 +70,7 @@ def compare(before: Lock, after: Lock, order: list[str]) -> Comparison:
         outputs = tuple(key for key in was if key in now and was[key] != now[key])
         found.equal += sum(key in now and was[key] == now[key] for key in was)
         found.unknown += sum(key not in now for key in was) + (not was)
-        if outputs or len(was) != len(now):
+        if outputs or (now and len(was) != len(now)):
             differing.append(name)
             if found.first is None:
                 fed = _fed_equally(before, after, name)

@@ -54,6 +54,16 @@ class Warn(Node):
         return self.value
 
 
+class FallBack(Node):
+    """A number, made in another way than was asked for."""
+
+    version = 1
+
+    def run(self, ctx: Context) -> float:
+        ctx.fell_back("did it another way", "do it right")
+        return 1.0
+
+
 class Roll(Node):
     """A number that a seed decides."""
 
@@ -109,5 +119,5 @@ class Swatch(Node):
 def registry() -> Registry:
     """weft's own nodes and these."""
     found = nodes.registry()
-    found.add(Steps, Fail, Warn, Roll, Say, Length, Swatch)
+    found.add(Steps, FallBack, Fail, Warn, Roll, Say, Length, Swatch)
     return found
