@@ -299,6 +299,19 @@ def _cache(p: argparse.ArgumentParser) -> None:
     _json(p)
 
 
+def _models(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "action", metavar="ACTION", choices=("ls", "find", "verify", "pull"), help="ls, find, verify or pull"
+    )
+    p.add_argument("words", metavar="NAME", nargs="*", help="models, or sha256:…; pull: OWNER/NAME, and files of it")
+    add = p.add_argument
+    add("--revision", metavar="NAME", help="pull: a branch, a tag or a commit (default: main)")
+    add("--variant", metavar="NAME", help="pull: of the weights, such as fp16")
+    add("--small", action="store_true", help="pull: configurations and tokenizers alone")
+    add("--yes", action="store_true", help="pull: fetch it without asking")
+    _json(p)
+
+
 def _tui(p: argparse.ArgumentParser) -> None:
     p.add_argument("file", metavar="FILE", nargs="?", help="a workflow file, or the name of a shipped workflow")
     kinds = ("auto", "half", "sixel", "tgp", "off")
@@ -359,6 +372,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "extract": ("extract", "Take the workflow, the lock or the text out of a picture", _extract),
     "strip": ("strip", "Copy a picture without all that it carries", _strip),
     "cache": ("cache", "Look into the cache, bound it, or check it", _cache),
+    "models": ("models", "List models, find or check one, or get one from the hub", _models),
     "tui": ("tui.command", "Open the graph runner on the terminal, as a bare weft does", _tui),
     "engine": ("engine", "Run workflows for another process, which speaks JSON lines", _engine),
     "convert": ("convert", "Explain the risk of a pickle; with --yes, copy its weights to safetensors", _convert),

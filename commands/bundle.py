@@ -13,6 +13,7 @@ from engine.compile import compile
 from engine.document import from_value
 from engine.errors import Place, Problem, error
 from engine.files import keep
+from engine.places import searched
 from engine.share.bundle import BYTES, Bundle, write
 from engine.share.found import paths_of
 from engine.share.lock import Lock
@@ -49,7 +50,7 @@ def _inputs(subject: Subject, lock: Lock, nodes: "Registry", args: argparse.Name
     try:
         with inputs_of(subject) as folder:
             workflow = compile(from_value(dict(lock.document), subject.name, folder), nodes)
-            paths = paths_of(workflow, lock, cache, [Path(one) for one in args.allow], bases(folder))
+            paths = paths_of(workflow, lock, cache, searched(args.allow, folder), bases(folder))
             for digest, path in paths.items():
                 data = path.read_bytes()
                 found[digest] = data

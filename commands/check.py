@@ -1,7 +1,6 @@
 """weft check: everything that is wrong with a workflow, before anything runs."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.common import find, known_nodes, print_json, read, say
@@ -12,6 +11,7 @@ from engine.foresight import foresee
 from engine.graph import Param, Workflow
 from engine.inputs import check_files
 from engine.opening import kind_of
+from engine.places import allowed
 from engine.text import plural, quoted, visible
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     workflow, problems = check(read(args.file), known_nodes(registry), args.target)
     if workflow is not None:
         if kind_of(find(args.file)) != "bundle":  # what one brings was compared with its digests when it was read
-            problems = [*problems, *check_files(workflow, [Path(folder) for folder in args.allow])]
+            problems += check_files(workflow, allowed(args.allow, workflow.document.folder))
         problems += foresee(workflow, {problem.place.node for problem in problems if not problem.is_warning})
     errors = [p for p in problems if not p.is_warning]
     say(problems)

@@ -107,7 +107,7 @@ def _hub() -> Finding:
     count = len(list(folder.glob("models--*"))) if folder.is_dir() else 0
     where = visible(str(folder))
     if not count:
-        return Finding("note", "hub", f"no models in {where}; hf download OWNER/NAME puts one there")
+        return Finding("note", "hub", f"no models in {where}; weft models pull OWNER/NAME puts one there")
     return Finding("ok", "hub", f"{where}, {plural(count, 'model')}")
 
 

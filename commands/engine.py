@@ -22,6 +22,7 @@ from engine.context import Settings
 from engine.document import Document, from_source, from_value
 from engine.errors import Problem, error
 from engine.machine import strict
+from engine.places import allowed
 from engine.serve import Message, Server, Write
 from engine.source import Source
 from engine.sweep import Sweep
@@ -105,7 +106,7 @@ class Workshop:
             numerics=numerics(device, dtype, attention),
             out=Path(get("out") or "out"),
             folder=workflow.document.folder,
-            allowed=tuple(Path(folder) for folder in get("allow") or ()),
+            allowed=allowed(get("allow") or (), workflow.document.folder),
             keep_going=bool(get("keep_going")),
             use_cache=get("cache") is not False,
             batch=get("batch") or 8,

@@ -15,6 +15,7 @@ from engine.context import Settings
 from engine.errors import Problem, WeftError, error
 from engine.graph import Graph, Workflow
 from engine.machine import strict
+from engine.places import allowed
 from engine.spec import InputSpec
 from engine.sweep import Sweep
 from engine.text import did_you_mean, quoted
@@ -69,7 +70,7 @@ def prepare(args: argparse.Namespace, registry: "Registry", folder: Path | None 
         numerics=numerics(device, dtype, args.attention),
         out=Path(getattr(args, "out", None) or "out"),
         folder=folder or workflow.document.folder,
-        allowed=tuple(Path(folder) for folder in args.allow),
+        allowed=allowed(args.allow, folder or workflow.document.folder),
         keep_going=getattr(args, "keep_going", False),
         use_cache=not args.no_cache,
         metadata=not args.no_metadata,

@@ -25,6 +25,7 @@ from engine.events import problem_json
 from engine.executor import Executor, Outcome
 from engine.graph import Workflow
 from engine.machine import strict
+from engine.places import allowed, searched
 from engine.share.distance import Distance, distance
 from engine.share.found import find
 from engine.share.lock import Lock, lock_of
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
         settings = _settings(args, lock, folder, out, nodes)
         cache = Cache(default_root())
         stack.callback(cache.close)
-        places = find(workflow, lock, cache, [Path(one) for one in args.allow], bases(folder))
+        places = find(workflow, lock, cache, searched(args.allow, folder), bases(folder))
         if places.missing:
             raise error(problem.at(Place(subject.name)) for problem in places.missing)
         settings = replace(settings, open_paths=frozenset(places.open))
@@ -91,7 +92,7 @@ def _settings(args: argparse.Namespace, lock: Lock, folder: Path, out: Path, nod
         numerics=numerics(device, dtype, attention),
         out=out,
         folder=folder,
-        allowed=tuple(Path(one) for one in args.allow),
+        allowed=allowed(args.allow, folder),
         use_cache=False,
         metadata=bool(args.out),
         offload=offload,

@@ -5,7 +5,7 @@
             refs/main                     the commit that a branch or a tag stood at when it was downloaded
             snapshots/COMMIT/…            the files of that commit
 
-weft itself downloads nothing; `hf download OWNER/NAME` puts a model there.
+`weft models pull OWNER/NAME` puts a model there, and so does `hf download`.
 """
 
 import os
@@ -59,5 +59,5 @@ def commit_of(path: Path) -> str:
 
 
 def how_to_get(source: str, revision: str = "", only: str = "") -> str:
-    """The command that downloads a model, or of it only what is named by an option such as --include."""
-    return " ".join(filter(None, ["hf download", source, revision and f"--revision {revision}", only]))
+    """The command that downloads a model, or of it only what an option such as --small names."""
+    return " ".join(filter(None, ["weft models pull", source, revision and f"--revision {revision}", only]))

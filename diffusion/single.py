@@ -45,7 +45,7 @@ CONFIGS: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 """Models on the hub that have the configurations and tokenizers of a kind of file."""
 
-SMALL = "--include '*.json' --include '*.txt'"
+SMALL = "--small"
 """What of such a model is needed: a few megabytes."""
 
 

@@ -17,6 +17,7 @@ from engine.events import Event, Listener, NodeFinished, Warned
 from engine.executor import Executor
 from engine.graph import Workflow
 from engine.outcome import Outcome
+from engine.places import allowed
 from engine.registry import Registry, installed
 from engine.sweep import Sweep
 from engine.values import SavedFile
@@ -121,7 +122,8 @@ def run(
 def default_settings(workflow: Workflow) -> Settings:
     """Settings for a run on the CPU into ./out, with the numerics of the nodes' library where it is installed."""
     machine = installed().machine()
-    return Settings(folder=workflow.document.folder, numerics=numerics("cpu", "float32"), machine=machine)
+    folder = workflow.document.folder
+    return Settings(folder=folder, allowed=allowed((), folder), numerics=numerics("cpu", "float32"), machine=machine)
 
 
 def numerics(device: str, dtype: str, attention: str = "auto") -> str:

@@ -21,6 +21,7 @@ CODES: dict[str, str] = {
     "E-CACHE": "the cache folder cannot be used",
     "E-CHOICE": "a value is not one of those an input takes",
     "E-CLI": "the command line is wrong",
+    "E-CONFIG": "a weft.toml that is wrong",
     "E-CYCLE": "nodes feed each other in a circle",
     "E-DEPTH": "JSON is nested too deeply",
     "E-DIGEST": "a file's digest is not the one expected",

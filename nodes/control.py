@@ -31,7 +31,7 @@ def recipe_for(source: str, folder: Path) -> ControlNetRecipe:
     """
     from diffusion.control_loading import recipe_of
 
-    path = find_model(source, folder)
+    path = find_model(source, folder, kind="controlnet")
     known = "weft loads ControlNets for Stable Diffusion, SDXL, SD3 and Flux, as folders in diffusers layout or files"
     return told(lambda: recipe_of(path), source, known)
 

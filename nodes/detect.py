@@ -60,9 +60,12 @@ def detector_files(source: str, folder: Path, allowed: Sequence[Path] = (), *, k
 
 
 def _get(kind: str) -> str:
-    repo, names = (MODELS[kind], ()) if kind in MODELS else (ANNOTATORS, NETWORKS[kind][1])
-    local = repo.partition("/")[2]
-    return f"get it with hf download {' '.join((repo, *names))} --local-dir {local}, and give {local} as model"
+    if kind in MODELS:
+        return f"get it with weft models pull {MODELS[kind]}, and give {MODELS[kind]} as model"
+    # pickles, which weft does not fetch; of these only tensors are read
+    local = ANNOTATORS.partition("/")[2]
+    names = " ".join((ANNOTATORS, *NETWORKS[kind][1]))
+    return f"get it with hf download {names} --local-dir {local}, and give {local} as model"
 
 
 class ControlImage(Node):

@@ -4,14 +4,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffusion import hub
 from engine.errors import Problem, error
 from engine.text import quoted
+from nodes import placed
 
 _REMOTE = re.compile(r"([\w.-]+/[\w.-]+)/([\w./-]+\.\w+)")
 
 
-def find_file(source: str, folder: Path) -> Path:
-    """The file at a path (relative to the workflow's folder), or owner/name/file out of the hub's local cache.
+def find_file(source: str, folder: Path, kind: str = "") -> Path:
+    """The file at a path (relative to the workflow's folder), of a SHA-256 or of a name in the folders of weft.toml, or
+    owner/name/file out of the hub's local cache. kind: as `nodes.placed` calls it.
 
     Raises E-NOTFOUND, with the command that gets it where it looks like a file of the hub, and E-NOTFILE.
     """
@@ -19,37 +22,36 @@ def find_file(source: str, folder: Path) -> Path:
     path = path if path.is_absolute() else folder / path
     if path.is_file():
         return path
-    if path.exists():
+    found = None if path.exists() else placed.by_digest(source, folder) or placed.find(source, folder, kind)
+    if found is not None and found.is_file():
+        return found
+    if path.exists() or found is not None:
         raise error(Problem("E-NOTFILE", f"{quoted(source)} is a folder", "name a file in it"))
     if remote := _REMOTE.fullmatch(source):
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(*remote.groups())
-        if isinstance(found, str):
-            return Path(found)
+        cached = try_to_load_from_cache(*remote.groups())
+        if isinstance(cached, str):
+            return Path(cached)
         repo, name = remote.groups()
-        local = repo.partition("/")[2]
-        hint = f"get it with hf download {repo} {name} --local-dir {local}, and give {local}/{name}"
+        hint = f"get it with weft models pull {repo} {name}"
         raise error(Problem("E-NOTFOUND", f"no file {quoted(source)} here or in the hub's cache", hint, exit_code=3))
     raise error(Problem("E-NOTFOUND", f"no file {quoted(source)}", "give the path of the weights", exit_code=3))
 
 
 def find_folder(source: str, folder: Path) -> Path:
-    """The folder at a path, or that of owner/name in the hub's local cache. Raises E-NOTFOUND, with how to get it."""
+    """The folder at a path, of a name in the folders of weft.toml, or of owner/name in the hub's cache.
+
+    Raises E-NOTFOUND, with how to get it.
+    """
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path
     if path.is_dir():
         return path
-    hint = "give the folder of the model"
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        try:
-            return Path(snapshot_download(source, local_files_only=True))
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
-            local = source.partition("/")[2]
-            hint = f"get it with hf download {source} --local-dir {local}, and give that folder"
+    found = placed.find(source, folder) or hub.snapshot(source)
+    if found is not None and found.is_dir():
+        return found
+    hint = f"get it with {hub.how_to_get(source)}" if hub.is_id(source) else "give the folder of the model"
     raise error(Problem("E-NOTFOUND", f"no model {quoted(source)} here or in the hub's cache", hint, exit_code=3))
 
 
@@ -61,7 +63,7 @@ def upscaler_file(source: str, folder: Path, allowed: Sequence[Path] = ()) -> li
     from diffusion import header
     from diffusion.identify import identify
 
-    path = find_file(source, folder)
+    path = find_file(source, folder, "upscaler")
     try:
         found = identify(path)
     except header.PickleError as why:

@@ -4,13 +4,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from diffusion import hub
 from engine.errors import WeftError
+from nodes import placed
 from nodes.sources import PICKLES, SHIPPED, recipes, shipped, told
 
-Where = Literal["shipped", "hub", "beside"]
+if TYPE_CHECKING:
+    from engine.cache import Cache
+
+Where = Literal["shipped", "hub", "placed", "beside"]
 DEPTH = 3
 """Folders below the one of the workflow that are looked into."""
 MOST = 5000
@@ -34,7 +38,8 @@ class Found:
 
 
 def on_this_machine(folder: Path) -> Iterator[Found]:
-    """The models that ship, those in the hub's cache at main, and those in the folder of a workflow, by name."""
+    """The models that ship, those in the hub's cache at main, those in the folders that weft.toml names, and those in
+    the folder of a workflow, by name."""
     for name in shipped():
         yield _folder("shipped", name, SHIPPED / name)
     cached = hub.cache()
@@ -42,6 +47,8 @@ def on_this_machine(folder: Path) -> Iterator[Found]:
         source = path.name.removeprefix("models--").replace("--", "/")
         if (snapshot := hub.snapshot(source)) is not None:
             yield _folder("hub", source, snapshot)
+    for one in placed.all_placed(folder):
+        yield _folder("placed", one.name, one.path) if one.path.is_dir() else _file("placed", one.name, one.path)
     yield from _beside(folder)
 
 
@@ -49,6 +56,32 @@ def digest_in_name(path: Path) -> str:
     """The SHA-256 that the hub's cache names a file of weights by; empty elsewhere."""
     name = path.resolve().name
     return name if len(name) == 64 and set(name) <= set("0123456789abcdef") else ""
+
+
+def verify(file: Path, cache: "Cache") -> dict[str, str]:
+    """Read a file whole: its "sha256", and "state".
+
+    ok: it is what the hub's cache calls it; read: there is nothing to compare with; changed: it is other than its name
+    says, or than when it was last read though its times are the same; damaged, with "why".
+    """
+    from diffusion import header
+    from nodes.pulling import digest_of
+
+    told = {"file": str(file), "sha256": "", "state": "read"}
+    try:
+        if file.suffix == ".safetensors":
+            header.read(file)
+        told["sha256"] = digest_of(file, "0" * 64)
+    except (OSError, ValueError) as why:
+        return {**told, "state": "damaged", "why": str(why)}
+    name = file.resolve().name
+    if hub.commit_of(file) and len(name) in (40, 64) and set(name) <= set("0123456789abcdef"):
+        told["state"] = "ok" if digest_of(file, name) == name else "changed"
+    elif (known := cache.known_sha256(file)) and known != told["sha256"]:
+        told["state"] = "changed"
+    else:
+        cache.sha256(file)
+    return told
 
 
 def _beside(folder: Path) -> Iterator[Found]:
@@ -67,7 +100,7 @@ def _beside(folder: Path) -> Iterator[Found]:
         for name in sorted(names):
             path = at / name
             if path.suffix.lower() in (".safetensors", ".ckpt", ".pt", ".pth") and path.is_file():
-                yield _file(path.relative_to(folder).as_posix(), path)
+                yield _file("beside", path.relative_to(folder).as_posix(), path)
 
 
 def _folder(where: Where, source: str, path: Path) -> Found:
@@ -81,7 +114,7 @@ def _folder(where: Where, source: str, path: Path) -> Found:
         if whole:
             return Found(where, source, path, "a checkpoint", why.problems[0].what, files, size)
     if files:
-        first = _file(source, files[0])
+        first = _file(where, source, files[0])
         return Found(where, source, path, first.what, first.wrong, files, size)
     # Folders of the hub's cache may hold anything.
     pickles = [p for p in path.rglob("*") if p.suffix.lower() in PICKLES]
@@ -89,17 +122,17 @@ def _folder(where: Where, source: str, path: Path) -> Found:
     return Found(where, source, path, "", wrong, pickles, sum(map(_size, pickles)))
 
 
-def _file(source: str, path: Path) -> Found:
+def _file(where: Where, source: str, path: Path) -> Found:
     from diffusion.identify import identify
 
     if path.suffix.lower() != ".safetensors":
-        return Found("beside", source, path, "", "a pickle, which could run code", [path], _size(path))
+        return Found(where, source, path, "", "a pickle, which could run code", [path], _size(path))
     try:
         identity = told(lambda: identify(path), source)
     except WeftError as why:
-        return Found("beside", source, path, "", why.problems[0].what.removeprefix(f"{path}: "), [path], _size(path))
+        return Found(where, source, path, "", why.problems[0].what.removeprefix(f"{path}: "), [path], _size(path))
     wrong = "" if identity.what != "unknown" else "weft does not know what it is"
-    return Found("beside", source, path, "" if wrong else str(identity), wrong, [path], _size(path))
+    return Found(where, source, path, "" if wrong else str(identity), wrong, [path], _size(path))
 
 
 def _family(name: str) -> str:

@@ -23,7 +23,7 @@ class LoadCheckpoint(Node):
     """The denoiser, text encoder and VAE of a model: a recipe for each, which reads no weights yet.
 
     The source is the name of a shipped model; a folder in diffusers layout (model_index.json) with Stable Diffusion 1.x
-    or 2.x, SDXL, SD3 or Flux; the hub id of one that `hf download` has put into the hub's cache; or a single
+    or 2.x, SDXL, SD3 or Flux; the hub id of one in the hub's cache; a name in the folders of weft.toml; or a single
     .safetensors file with Stable Diffusion 1.x or 2.x or SDXL. Only safetensors are read. A pixel-space model (one
     that TrainDDPM or TrainDiT made) comes with a text encoder that turns the name of a class into its label, and with a
     VAE that only maps [-1, 1] to [0, 1].

@@ -30,7 +30,7 @@ def _file_of(wanted: str) -> FilesOf:
         from diffusion import header
         from diffusion.identify import KINDS, identify
 
-        path = find_file(source, folder)
+        path = find_file(source, folder, wanted)
         try:
             what = identify(path)
         except header.PickleError as why:
@@ -102,13 +102,13 @@ class LoRALoad(Node):
             return {}
         if "source" in known:
             with fitting():
-                check_lora(find_file(known["source"], folder), model)
+                check_lora(find_file(known["source"], folder, "lora"), model)
         return {"model": model, "text_encoder": encoder or text_encoder_of(model)}
 
     def run(self, ctx: Context) -> LoRA:
         from diffusion.patch_check import check_lora
 
-        path = find_file(self.source, ctx.settings.folder)
+        path = find_file(self.source, ctx.settings.folder, "lora")
         with fitting():
             check_lora(path, self.model)
         text = self.strength if self.text_strength is None else self.text_strength
@@ -136,7 +136,7 @@ class TextualInversion(Node):
     token: str | None = Input(None, about="what prompts call it; default: the name in the file, or that of the file")
 
     def run(self, ctx: Context) -> TextEncoder:
-        path = find_file(self.source, ctx.settings.folder)
+        path = find_file(self.source, ctx.settings.folder, "embedding")
         return _patched(self.text_encoder, _patch("inversion", path, token=self.token or ""))
 
 
@@ -170,7 +170,7 @@ class IPAdapterApply(Node):
         model = known.get("model")
         if isinstance(model, ModelRecipe) and "source" in known:
             with fitting():
-                check_ip_adapter(find_file(known["source"], folder), model)
+                check_ip_adapter(find_file(known["source"], folder, "ip-adapter"), model)
         return {"model": model} if isinstance(model, ModelRecipe) else {}
 
     def run(self, ctx: Context) -> Model:

@@ -1,6 +1,6 @@
-"""Where models are found: by the name of one that ships with weft, by path, or by hub id in the local cache.
-
-A path that exists goes before a hub id. Nothing is downloaded: what is not there is answered with what to type.
+"""Where models are found: by the name of one that ships with weft, by path, by "sha256:…", by a name in the folders of
+weft.toml, or by hub id in the local cache; in this order. Nothing is downloaded: what is not there is answered with
+what to type.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from diffusion import hub
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
 from engine.errors import Problem, WeftError, error
+from engine.places import places
 from engine.text import did_you_mean, quoted
+from nodes import placed
 
 if TYPE_CHECKING:
     from diffusion.identify import Identity
@@ -35,15 +37,18 @@ def hub_cache() -> Path:
     return hub.cache()
 
 
-def find_model(source: str, folder: Path, revision: str | None = None) -> Path:
-    """The folder or the file of a model: a shipped name, a path (relative to the workflow's folder), or a hub id.
+def find_model(source: str, folder: Path, revision: str | None = None, kind: str = "checkpoint") -> Path:
+    """The folder or the file of a model. Relative paths are relative to the workflow's folder.
 
-    Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
+    kind: as `nodes.placed` calls it. Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
     """
     if source in shipped():
         return SHIPPED / source
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path
+    if not path.exists() and not revision:
+        by_digest = placed.by_digest(source, folder)
+        path = placed.whole(by_digest) if by_digest else placed.find(source, folder, kind) or path
     if path.is_file() and path.suffix.lower() in PICKLES:
         raise _pickle(source, f"{quoted(source)} is a pickle, which could run code; not loaded", path)
     if path.is_dir() or path.is_file():
@@ -55,8 +60,9 @@ def find_model(source: str, folder: Path, revision: str | None = None) -> Path:
         hint = f"get it with {hub.how_to_get(source, revision or '')}"
         where = f"neither a folder nor in the hub cache {quoted(str(hub.cache()))}"
         raise error(Problem("E-NOTFOUND", f"{what}, {where}", hint, exit_code=3))
-    hint = did_you_mean(source, shipped())
-    what = f"no model {quoted(source)}, neither shipped nor a folder, a file or a hub id"
+    hint = did_you_mean(source, [*shipped(), *(one.name for one in placed.all_placed(folder))])
+    named = " or a model in the folders of weft.toml" if places(folder).models else ""
+    what = f"no model {quoted(source)}, neither shipped nor a folder, a file, a hub id{named}"
     raise error(Problem("E-NOTFOUND", what, hint, exit_code=3))
 
 

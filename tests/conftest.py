@@ -12,15 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """No test reads or fills the user's own cache."""
-    folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("WEFT_CACHE")
-    os.environ["WEFT_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["WEFT_CACHE"]
-    else:
-        os.environ["WEFT_CACHE"] = before
+    """No test reads or fills the user's own cache, or reads their settings."""
+    folders = {"WEFT_CACHE": tmp_path_factory.mktemp("cache"), "WEFT_CONFIG": tmp_path_factory.mktemp("config")}
+    before = {name: os.environ.get(name) for name in folders}
+    os.environ.update({name: str(folder) for name, folder in folders.items()})
+    yield folders["WEFT_CACHE"]
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

@@ -165,4 +165,4 @@ def test_it_says_how_to_get_its_model(name, nodes):
         assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
         # owner/name, or owner/name/file
         wanted = re.sub(r"^([^/]+/[^/]+)/", r"\1 ", workflow.params[param].spec.default)
-        assert f"hf download {wanted}" in problem.hint
+        assert f"weft models pull {wanted}" in problem.hint

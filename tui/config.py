@@ -5,8 +5,6 @@ theme = "weft-dark"
 "run.queue" = "f5,ctrl+j"
 """
 
-import os
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import write_atomic
+from engine.places import config_folder
 from engine.text import visible
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -63,12 +62,8 @@ class Config:
 
 
 def config_path() -> Path:
-    """$WEFT_CONFIG/tui.toml, else in weft's folder among the user's configuration."""
-    if given := os.environ.get("WEFT_CONFIG"):
-        return Path(given) / "tui.toml"
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home())) / "weft" / "tui.toml"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "weft" / "tui.toml"
+    """tui.toml in weft's folder among the user's configuration."""
+    return config_folder() / "tui.toml"
 
 
 def load(path: Path | None = None) -> Config:

@@ -247,8 +247,9 @@ class Index:
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, stat, sha256))
 
     def files_with(self, sha256: str) -> list[str]:
-        """The paths of files that had this SHA-256."""
-        return [p for (p,) in self._db.execute("SELECT path FROM files WHERE sha256 = ?", (sha256,))]
+        """The paths of files that had this SHA-256, or one that begins so."""
+        found = self._db.execute("SELECT path FROM files WHERE sha256 >= ? AND sha256 < ?", (sha256, f"{sha256}g"))
+        return [path for (path,) in found]
 
     def told(self, keys: Iterable[str]) -> dict[str, str]:
         """What was noted under these keys, where something was."""

@@ -275,12 +275,22 @@ class Cache:
                         disk.index.set_file_digest(called, stamp, digest)
         return found[name + _BODY * body]
 
+    def known_sha256(self, path: Path) -> str:
+        """The SHA-256 that a file of this size and these times had when it was last read whole; empty if unknown."""
+        status = path.stat()
+        stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        with self._guard() as disk:
+            if disk is not None:
+                return disk.index.file_digest(str(path.resolve()), stamp) or ""
+        return ""
+
     def with_sha256(self, digest: str) -> list[Path]:
-        """The files that had this SHA-256 when they were last looked at, and are there still, unchanged."""
+        """The files that had this SHA-256, or one that begins so, when they were last looked at, and are there still,
+        unchanged."""
         with self._guard() as disk:
             known = disk.index.files_with(digest) if disk is not None else []
             paths = [Path(name) for name in known if not name.endswith(_BODY)]
-            return [path for path in paths if path.is_file() and self.sha256(path) == digest]
+            return [path for path in paths if path.is_file() and self.sha256(path).startswith(digest)]
         return []
 
     def remember(self, graph: str, nodes: Sequence[tuple[str, str, str]]) -> None:

@@ -266,15 +266,16 @@ def test_weft_check_says_what_a_kind_needs_and_how_to_get_it(kind):
     assert (problem.code, problem.exit_code, problem.place.input) == ("E-NOTFOUND", 3, "kind")
     assert problem.what == f"{kind} needs a model"
     names = [MODELS[kind]] if kind in MODELS else ["lllyasviel/Annotators", *NETWORKS[kind][1]]
-    assert problem.hint.startswith(f"get it with hf download {' '.join(names)} --local-dir ")
+    get = f"weft models pull {names[0]}, and give" if kind in MODELS else f"hf download {' '.join(names)} --local-dir "
+    assert problem.hint.startswith(f"get it with {get}")
 
 
 @pytest.mark.parametrize(
     ("kind", "model", "what"),
     [
         ("depth", "nowhere", 'no model "nowhere" here or in the hub'),
-        ("depth", "owner/depth", "hf download owner/depth --local-dir depth"),
-        ("depth", "empty", '"empty" holds no .safetensors; get it with hf download depth-anything/'),
+        ("depth", "owner/depth", "weft models pull owner/depth"),
+        ("depth", "empty", '"empty" holds no .safetensors; get it with weft models pull depth-anything/'),
         ("openpose", "empty", '"empty" has no body_pose_model.pth or hand_pose_model.pth or facenet.pth; get it with'),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_grey_picture_becomes_a_coloured_one(upscalers):
         ("cut.safetensors", "E-MODEL", 2, "cut.safetensors"),
         ("lora.safetensors", "E-ARCH", 2, "is a LoRA"),
         ("none.safetensors", "E-NOTFOUND", 3, "no file"),
-        ("owner/Upscalers/x4.safetensors", "E-NOTFOUND", 3, "hf download owner/Upscalers x4.safetensors --local-dir"),
+        ("owner/Upscalers/x4.safetensors", "E-NOTFOUND", 3, "weft models pull owner/Upscalers x4.safetensors"),
         (".", "E-NOTFILE", 2, "is a folder"),
     ],
 )

@@ -120,7 +120,7 @@ def test_p12_a_file_of_9_channels(checkpoint, one_file, run_nodes, tmp_path, kin
 def test_a_file_of_9_channels_wants_the_configurations_of_such_a_model(one_file, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     problem = refusal(str(one_file("sd15-inpaint")[0]), tmp_path)
-    assert "hf download stable-diffusion-v1-5/stable-diffusion-inpainting" in problem.hint
+    assert "weft models pull stable-diffusion-v1-5/stable-diffusion-inpainting" in problem.hint
     problem = refusal(str(one_file("sd15-inpaint")[0]), tmp_path, config=str(one_file("sd15")[1]))
     assert "model.diffusion_model.input_blocks.0.0.weight is 8 x 9 x 3 x 3, expected 8 x 4 x 3 x 3" in problem.what
 
@@ -171,7 +171,7 @@ def test_without_configurations_it_says_how_to_get_them(one_file, tmp_path, monk
         "is a checkpoint for Stable Diffusion 1.x or 2.x; the file has no tokenizer and no configuration"
     )
     assert problem.hint == (
-        "get them with hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --include '*.json' --include '*.txt', "
+        "get them with weft models pull stable-diffusion-v1-5/stable-diffusion-v1-5 --small, "
         "or name a folder that has them as config"
     )
 

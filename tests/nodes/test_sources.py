@@ -46,7 +46,7 @@ def test_a_hub_id_at_a_revision(cached, tmp_path, revision, commit):
 def test_a_revision_that_is_not_there(cached, tmp_path):
     problem = refusal("owner/fox", tmp_path, revision="old")
     assert (problem.code, problem.exit_code) == ("E-NOTFOUND", 3)
-    assert problem.hint == "get it with hf download owner/fox --revision old"
+    assert problem.hint == "get it with weft models pull owner/fox --revision old"
     assert hub.snapshot("owner/fox", "../../../..") is None
 
 

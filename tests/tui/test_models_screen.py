@@ -49,7 +49,7 @@ def test_needs_are_inputs_that_name_files(file: Path) -> None:
     assert missing.source == "someone/fox/fox.safetensors"
     assert missing.problem is not None
     assert missing.problem.code == "E-NOTFOUND"
-    assert missing.command.startswith("hf download someone/fox")
+    assert missing.command.startswith("weft models pull someone/fox")
 
 
 def test_models_are_found_where_they_lie(file: Path, tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_a_missing_model_is_told_with_the_way_to_get_it(tmp_path: Path, file: Pa
         assert "lora.source" in row
         stage.app.screen.query_one("Rows").highlighted = stage.app.screen._ids.index("need 1")
         await stage.settle()
-        assert "get it with hf download someone/fox" in stage.text()
+        assert "get it with weft models pull someone/fox" in stage.text()
         await stage.press("y")
-        assert "copied hf download someone/fox" in stage.text()
+        assert "copied weft models pull someone/fox" in stage.text()
         await stage.press("enter")
         assert stage.screen_name == "main"
         assert stage.main.graph.selected == "lora"

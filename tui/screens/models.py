@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEADS = {
     "shipped": "ships with weft",
     "hub": "in the hub's cache",
+    "placed": "in the folders of weft.toml",
     "beside": "beside the workflow",
 }
 FILES = 8
