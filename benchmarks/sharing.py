@@ -272,6 +272,7 @@ def cost(folder: Path) -> dict[str, float]:
 
     import engine.cache.store
     import engine.share.beside
+    import engine.share.picture
     import nodes.image
     from engine.share.book import Book
 
@@ -294,7 +295,7 @@ def cost(folder: Path) -> dict[str, float]:
         timed(engine.cache.store, "told", "digests of what is not stored"),
         timed(Book, "made", "the book"),
         timed(nodes.image, "_stories", "what the picture carries"),
-        timed(nodes.image, "with_story", "putting it into the picture"),
+        timed(engine.share.picture, "with_story", "putting it into the picture"),
         timed(engine.share.beside, "write_lock", "the lock beside it"),
     ]
     try:

@@ -4,9 +4,7 @@ The engine imports none of these libraries. A pack of nodes names a subclass (`e
 """
 
 import functools
-import importlib.metadata
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +38,8 @@ class Machine:
 
     def environment(self) -> dict[str, Any]:
         """What can be told of the machine without loading anything: the same in each process, folder and locale."""
+        import platform
+
         return {
             "python": f"{platform.python_implementation()} {platform.python_version()}",
             "os": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".rstrip(),
@@ -61,6 +61,8 @@ def strict(settings: "Settings") -> "Settings":
 
 @functools.cache
 def _versions(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    import importlib.metadata
+
     found = []
     for name in names:
         try:
@@ -91,6 +93,8 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _cpu_model() -> str:
+    import platform
+
     return _cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 

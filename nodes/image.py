@@ -12,7 +12,6 @@ from engine.errors import Problem, error
 from engine.files import keep
 from engine.inputs import allowed_for
 from engine.node import Input, Node
-from engine.share.picture import Story, with_story
 from engine.values import Saved, SavedFile
 from nodes.draw import grid, to_pictures, to_pixels
 from nodes.output import output_path, save_bytes
@@ -21,6 +20,8 @@ from nodes.sockets import Image, Mask
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+    from engine.share.picture import Story
 
 _FORMATS = {".png": ("PNG", "image/png"), ".webp": ("WEBP", "image/webp"), ".jpg": ("JPEG", "image/jpeg"),
             ".jpeg": ("JPEG", "image/jpeg")}  # fmt: skip
@@ -107,10 +108,11 @@ class SaveImage(Node):
         return Saved(tuple(files))
 
 
-def _stories(ctx: Context, pictures: "Sequence[Picture]", digests: Sequence[str]) -> Sequence[Story | None]:
+def _stories(ctx: Context, pictures: "Sequence[Picture]", digests: Sequence[str]) -> "Sequence[Story | None]":
     """How each picture of a batch was made; nothing without metadata, and for a node that runs by itself."""
     if not ctx.settings.metadata or ctx.page is None or not pictures:
         return [None] * len(pictures)
+    from engine.share.picture import Story
     from nodes.parameters import made
 
     lock = ctx.page.lock(digests)
@@ -128,9 +130,11 @@ def _encoded(template: str, picture: "Picture") -> bytes:
     return out.getvalue()
 
 
-def _save(ctx: Context, template: str, data: bytes, digest: str, index: int | None, story: Story | None) -> SavedFile:
+def _save(ctx: Context, template: str, data: bytes, digest: str, index: int | None, story: "Story | None") -> SavedFile:
     """Write one picture under the template's name, and beside it the lock that it has no room for."""
     if story is not None:
+        from engine.share.picture import with_story
+
         target = output_path(ctx, template, index)
         data, beside = with_story(data, target.stem, story, f"weft {version()}")
         if beside is not None:
