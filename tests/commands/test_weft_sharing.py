@@ -144,6 +144,17 @@ def test_what_differs_is_named_and_measured(flip, monkeypatch, tmp_path):
     assert answer.json["first"] == {"node": "flip", "type": "ImageFlip", "outputs": ["image"], "inputs_equal": True}
 
 
+@pytest.mark.parametrize("ending", ["webp", "jpg"])
+def test_webp_and_jpeg_are_made_again_and_measured_too(flip, monkeypatch, ending):
+    flip("run", "flip.json", f"save.path=f.{ending}")
+    assert flip("reproduce", f"out/f.{ending}").code == 0
+    before = ImageFlip.run
+    monkeypatch.setattr(ImageFlip, "run", lambda self, ctx: type(self.image)(1 - before(self, ctx).pixels))
+    answer = flip("reproduce", f"out/f.{ending}", "--json")
+    assert answer.code == 11
+    assert answer.json["pictures"][0]["distance"]["largest"] > 200
+
+
 @pytest.mark.parametrize("node", ["load", "flip", "grid", "save"])
 def test_whichever_node_is_changed_is_the_one_that_is_named(flip, monkeypatch, tmp_path, node):
     monkeypatch.syspath_prepend(Path(__file__).parent.parent.parent / "benchmarks")
