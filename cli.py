@@ -188,7 +188,18 @@ def _values(p: argparse.ArgumentParser) -> None:
     add("--dtype", metavar="NAME", default="auto", help="float32, bfloat16, float16; auto: by device")
     add("--vram", metavar="SIZE", help="bytes of models to keep on the device, such as 8G (default: most of it)")
     add("--offload", metavar="HOW", default="none", help="none; model: one model at a time; group: layer by layer")
-    add("--attention", metavar="NAME", default="auto", help="kernel of attention: auto, math, flash, efficient, cudnn")
+    add(
+        "--attention",
+        metavar="NAME",
+        default="auto",
+        help="kernel of attention: auto, math, flash, efficient, cudnn, ...",
+    )
+    add(
+        "--speed",
+        metavar="HOW",
+        default="none",
+        help="none; compile networks; graphs: CUDA graphs. compile rounds otherwise",
+    )
     add("--strict", action="store_true", help="the same machine and lock give the same bits; no silent fallback")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
     add("--no-metadata", action="store_true", help="pictures do not say how they were made; no lock is written")

@@ -91,7 +91,7 @@ def _why(cache: Cache, args: argparse.Namespace, registry: "Registry | None") ->
     if not args.file or not args.node:
         raise error(Problem("E-CLI", "weft cache why needs FILE and NODE", "try: weft cache why fox.json denoise"))
     vars(args).update(sweep=[], zip=[], target=[], allow=[], no_cache=False, no_metadata=False, batch=8, strict=False)
-    vars(args).update(vram=None, offload="none", attention="auto")
+    vars(args).update(vram=None, offload="none", attention="auto", speed="none")
     job = prepare(args, known_nodes(registry))
     nodes = job.graphs[0].nodes
     if args.node not in nodes:

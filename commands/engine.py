@@ -89,7 +89,7 @@ class Workshop:
         "file": a workflow file or the name of a shipped one; or "text" (what a file would hold) or "document" (the
         same as an object), with "path" or "folder" to say where it would lie. "set", "sweep", "zip": values by name.
         "targets", "allow", "out", "device", "dtype", "keep_going", "cache", "batch", "previews", "vram", "offload",
-        "attention", "strict": as the options of weft run. Raises every problem of it.
+        "attention", "speed", "strict": as the options of weft run. Raises every problem of it.
         """
         from nodes.device import check_choices, resolve
 
@@ -98,12 +98,13 @@ class Workshop:
         products, zips = get("sweep") or {}, get("zip") or {}
         device, dtype = resolve(get("device") or "auto", get("dtype") or "auto")
         offload, attention = get("offload") or "none", get("attention") or "auto"
-        check_choices(device, offload, attention)
+        speed = get("speed") or "none"
+        check_choices(device, offload, attention, speed)
         sweep = Sweep(products, zips)
         settings = Settings(
             device=device,
             dtype=dtype,
-            numerics=numerics(device, dtype, attention),
+            numerics=numerics(device, dtype, attention, speed),
             out=Path(get("out") or "out"),
             folder=workflow.document.folder,
             allowed=allowed(get("allow") or (), workflow.document.folder),
@@ -113,6 +114,7 @@ class Workshop:
             vram=parse_size(str(get("vram"))) if get("vram") else 0,
             offload=offload,
             attention=attention,
+            speed=speed,
             previews_per_second=PREVIEWS if get("previews") is None else float(command["previews"]),
             machine=self._registry.machine(),
         )

@@ -62,12 +62,12 @@ def prepare(args: argparse.Namespace, registry: "Registry", folder: Path | None 
     if reader.problems:
         raise error(reader.problems)
     device, dtype = resolve(args.device, args.dtype)
-    check_choices(device, args.offload, args.attention)
+    check_choices(device, args.offload, args.attention, args.speed)
     sweep = Sweep(products, zips)
     settings = Settings(
         device=device,
         dtype=dtype,
-        numerics=numerics(device, dtype, args.attention),
+        numerics=numerics(device, dtype, args.attention, args.speed),
         out=Path(getattr(args, "out", None) or "out"),
         folder=folder or workflow.document.folder,
         allowed=allowed(args.allow, folder or workflow.document.folder),
@@ -78,6 +78,7 @@ def prepare(args: argparse.Namespace, registry: "Registry", folder: Path | None 
         vram=parse_size(args.vram) if args.vram else 0,
         offload=args.offload,
         attention=args.attention,
+        speed=args.speed,
         open_paths=frozenset(reader.open_paths),
         machine=registry.machine(),
     )

@@ -85,11 +85,12 @@ def _settings(args: argparse.Namespace, lock: Lock, folder: Path, out: Path, nod
     device, dtype = resolve(args.device or _here(said["device"]), said["dtype"])
     attention = said["attention"] if device.startswith(said["device"]) else "auto"
     offload = said["offload"] if said["offload"] != "auto" else "none"
-    check_choices(device, offload, attention)
+    speed = str(lock.data["settings"].get("speed", "none")) if device.startswith(said["device"]) else "none"
+    check_choices(device, offload, attention, speed)
     settings = Settings(
         device=device,
         dtype=dtype,
-        numerics=numerics(device, dtype, attention),
+        numerics=numerics(device, dtype, attention, speed),
         out=out,
         folder=folder,
         allowed=allowed(args.allow, folder),
@@ -97,6 +98,7 @@ def _settings(args: argparse.Namespace, lock: Lock, folder: Path, out: Path, nod
         metadata=bool(args.out),
         offload=offload,
         attention=attention,
+        speed=speed,
         machine=nodes.machine(),
     )
     return strict(settings) if lock.data["settings"].get("strict") else settings

@@ -8,6 +8,7 @@ from torch import nn
 
 from diffusion.control import hints, steering, strengths
 from diffusion.family import Family, family_of
+from diffusion.fast import faster
 from diffusion.guidance import Guidance, Inputs, Part, Rule, outside, rows
 from diffusion.guiders import THIRD, push_of, rule_of
 from diffusion.inpaint import inpaint_inputs
@@ -38,12 +39,14 @@ def denoise(
     device: str = "auto",
     dtype: str = "auto",
     on_step: OnStep | None = None,
+    speed: str = "none",
 ) -> list[Latent]:
     """Sample several jobs as one batch: one latent for each, the same as one at a time up to rounding.
 
-    The jobs share the model, method, rescale, start and stop, and the shape, state and level of their latents; prompts,
-    scale and seeds may differ, but conditionings of several parts come alone. Raises ValueError if they do not, if a
-    latent is of another space than the model, and as `diffusion.samplers.sample` does.
+    The jobs share the model, method, rescale, start and stop, and shape, state and level of their latents; prompts,
+    scale and seeds may differ, but conditionings of several parts come alone. speed: as in `diffusion.fast`; patched
+    models run as they are. Raises ValueError if they do not, if a latent is of another space than the model, and as
+    `diffusion.samplers.sample` does.
     """
     guider, latent = jobs[0].guider, jobs[0].latent
     model = guider.model
@@ -56,7 +59,8 @@ def denoise(
         return STORE.load(recipe, device, dtype if recipe.dtype == "auto" else recipe.dtype)
 
     module = STORE.load(model, device, dtype)
-    network = driven(family.network(module, model, steering(model, module, schedule, load)), module, model, schedule)
+    prepared = faster(module, "none" if model.patches or model.family == "pixel" else speed)
+    network = driven(family.network(prepared, model, steering(model, module, schedule, load)), module, model, schedule)
 
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)

@@ -126,9 +126,9 @@ def default_settings(workflow: Workflow) -> Settings:
     return Settings(folder=folder, allowed=allowed((), folder), numerics=numerics("cpu", "float32"), machine=machine)
 
 
-def numerics(device: str, dtype: str, attention: str = "auto") -> str:
+def numerics(device: str, dtype: str, attention: str = "auto", speed: str = "none") -> str:
     """What the bits of a tensor depend on beside its inputs: device type, torch's major.minor version, dtype, and the
-    kernel of attention where one was chosen."""
+    kernel of attention and the way to run networks where these were chosen."""
     import importlib.metadata
 
     try:
@@ -136,7 +136,8 @@ def numerics(device: str, dtype: str, attention: str = "auto") -> str:
     except importlib.metadata.PackageNotFoundError:
         version = "none"
     chosen = "" if attention == "auto" else f" {attention} attention"
-    return f"{device.partition(':')[0]} torch {version} {dtype}{chosen}"
+    faster = "" if speed == "none" else f" {speed}"
+    return f"{device.partition(':')[0]} torch {version} {dtype}{chosen}{faster}"
 
 
 def graph_id(workflow: Workflow) -> str:

@@ -61,6 +61,8 @@ class Settings:
     """Where models wait: none (on the device), model (only those at work are there), group (layer by layer)."""
     attention: str = "auto"
     """The kernel that computes attention, where it is not the library's choice; it is in the numerics too."""
+    speed: str = "none"
+    """How networks are prepared before they run (none, compile, graphs); in the numerics too."""
     metadata: bool = True
     """Whether pictures carry the workflow that made them and its lock, and a lock is written beside what is saved."""
     strict: bool = False

@@ -74,6 +74,7 @@ CODES: dict[str, str] = {
     "W-SEED": "a random seed was drawn",
     "W-SIZE": "a noise schedule or a control picture was made for another size",
     "W-SKIP": "broken nodes that the target does not need were left out",
+    "W-SPEED": "a network could not be prepared as --speed asked, and ran as it is",
     "W-TOKENS": "a prompt was longer than the text encoder reads",
     "W-VARIANT": "only a variant of a model's weights is there; it was taken",
 }

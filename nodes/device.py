@@ -10,6 +10,10 @@ from engine.text import did_you_mean, quoted
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 OFFLOADS = ("none", "model", "group")
 ATTENTIONS = ("auto", "math", "flash", "efficient", "cudnn")
+"""Torch's own, for every family."""
+PACKAGES = ("flex", "flash-attn", "flash-attn-3", "sage", "xformers")
+"""Those of other packages, by diffusers, for transformers that ask it (Flux)."""
+SPEEDS = ("none", "compile", "graphs")
 
 
 def resolve(device: str, dtype: str) -> tuple[str, str]:
@@ -39,18 +43,26 @@ def resolve(device: str, dtype: str) -> tuple[str, str]:
     return device, dtype
 
 
-def check_choices(device: str, offload: str, attention: str) -> None:
-    """Raise E-CLI for an offload or attention that is none, or that this device does not have."""
+def check_choices(device: str, offload: str, attention: str, speed: str = "none") -> None:
+    """Raise E-CLI for an offload, attention or speed that is none, or that this device does not have."""
     problems = []
     if offload not in OFFLOADS:
         hint = did_you_mean(offload, OFFLOADS)
         problems.append(Problem("E-CLI", f"--offload {quoted(offload)} is not a way to offload", hint))
-    if attention not in ATTENTIONS:
-        hint = did_you_mean(attention, ATTENTIONS)
+    if attention not in (*ATTENTIONS, *PACKAGES):
+        hint = did_you_mean(attention, (*ATTENTIONS, *PACKAGES))
         problems.append(Problem("E-CLI", f"--attention {quoted(attention)} is not a kernel of attention", hint))
-    elif attention in ("efficient", "cudnn") and not device.startswith("cuda"):
+    elif attention not in ("auto", "math", "flash", "flex") and not device.startswith("cuda"):
         what = f"--attention {attention} needs a GPU of NVIDIA, and this run is on {device}"
         problems.append(Problem("E-CLI", what, "take auto, math or flash"))
+    if speed not in SPEEDS:
+        problems.append(Problem("E-CLI", f"--speed {quoted(speed)} is none", did_you_mean(speed, SPEEDS)))
+    elif speed == "graphs" and not device.startswith("cuda"):
+        what = f"--speed graphs needs a GPU of NVIDIA, and this run is on {device}"
+        problems.append(Problem("E-CLI", what, "take none or compile"))
+    elif speed != "none" and offload == "group":
+        what = f"--speed {speed} needs the whole model on the device, and --offload group streams it"
+        problems.append(Problem("E-CLI", what, "take --offload none or model"))
     if problems:
         raise error(problems)
 

@@ -207,5 +207,11 @@ class UNetDenoise(Node):
 
         jobs = [Job(node.guider, node.noise, node.latent) for node in nodes]
         dtype = dtype_for(first.guider.model, ctx)
-        with fitting(), models(ctx), attention(ctx.settings.attention):
-            return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step)
+        speed = ctx.settings.speed
+        if speed != "none" and model.patches:
+            what = f"--speed {speed} is for models without LoRAs and IP-Adapters; this one runs as it is"
+            ctx.fell_back(f"run without {speed}")
+            ctx.warn("W-SPEED", what, "take --speed none", input="guider")
+            speed = "none"
+        with fitting(), models(ctx), attention(ctx.settings.attention, model.family):
+            return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step, speed)

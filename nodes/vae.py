@@ -78,7 +78,12 @@ class VAEDecode(Node):
     @classmethod
     def runs_aside(cls, settings: Settings) -> bool:
         """Where the next picture's model need not make room, and nothing is set for the whole process meanwhile."""
-        plain = settings.offload == "none" and settings.attention == "auto" and not settings.strict
+        plain = (
+            settings.offload == "none"
+            and settings.attention == "auto"
+            and not settings.strict
+            and settings.speed == "none"
+        )
         return plain and settings.dtype != "float16"  # there a VAE may be made float32 in its place
 
     def run(self, ctx: Context) -> Image:

@@ -1,7 +1,7 @@
 """The lock of a run: everything that its results depend on, and a digest of every output of every node.
 
     workflow     its name, and the digest of its canonical JSON with every value as it ran
-    settings     device, dtype, attention, offload, strict: what was asked of the run
+    settings     device, dtype, attention, offload, strict, speed if not none: what was asked of the run
     models       source as written, revision, and of each file size, SHA-256, AutoV2, AutoV3
     inputs       other files that were read: size, SHA-256, and the digest of what was read from them
     nodes        type, version, digest of the code, inputs, seed, fallbacks, digests of outputs (of kind, dtype, shape
@@ -155,6 +155,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "attention": settings.attention,
         "offload": settings.offload,
         "strict": settings.strict,
+        **({"speed": settings.speed} if settings.speed != "none" else {}),
     }
 
 
