@@ -123,6 +123,17 @@ def digest_of(folder: Path) -> str:
     return both.hexdigest()
 
 
+def in_dtype(weights: bytes, dtype: str) -> bytes:
+    """A safetensors file with its floating point tensors in another dtype, such as float16; its metadata stay."""
+    import torch
+    from safetensors.torch import load, save
+
+    tensors = {k: v.to(getattr(torch, dtype)) if v.is_floating_point() else v for k, v in load(weights).items()}
+    size = int.from_bytes(weights[:8], "little")
+    metadata = json.loads(weights[8 : 8 + size]).get("__metadata__")
+    return save(tensors, metadata)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file or none of it, making its folder if need be: a temporary name, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)

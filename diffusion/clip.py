@@ -48,9 +48,13 @@ class TextEncoders(nn.Module):
         self.tokenizers = tuple(tokenizers)
         self.parts = tuple(parts)
 
+    def named_parts(self) -> dict[str, nn.Module]:
+        """The encoders by their names in a model's folder."""
+        return dict(zip(self.parts, self.encoders, strict=True))
+
     def part(self, name: str) -> nn.Module | None:
         """The encoder of that name in a model's folder; None if there is none."""
-        return dict(zip(self.parts, self.encoders, strict=True)).get(name)
+        return self.named_parts().get(name)
 
     def read(self, texts: Sequence[str], weighting: Weighting = "none") -> list[list[Chunk]]:
         """The chunks of a text for each encoder, as many for one as for another: empty ones follow a shorter text.
@@ -69,10 +73,17 @@ class TextEncoders(nn.Module):
         layer: -1 the last layer, -2 the one before; ValueError if there are not so many. norm: after the encoder's last
         normalisation. The pooled output has no weights.
         """
-        encoder: Any = self.encoders[i]
         aside = weighting == "comfy" and any(w != 1 for chunk in chunks for w in chunk.weights)
         rows = [*chunks, *self._chunks(i, "", "none")] if aside else chunks
-        ids = torch.tensor([chunk.ids for chunk in rows], device=next(encoder.parameters()).device)
+        ids = torch.tensor([chunk.ids for chunk in rows], device=next(self.encoders[i].parameters()).device)
+        z, pooled = self.states(i, ids, layer, norm)
+        n = len(chunks)
+        z = weighted(z[:n], chunks, weighting, z[n:] if aside else None)
+        return z.flatten(0, 1)[None], pooled[:1]
+
+    def states(self, i: int, ids: torch.Tensor, layer: int, norm: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encoder i's states of token ids (n, L): (n, L, width), and its pooled output, (n, D). As `encode`."""
+        encoder: Any = self.encoders[i]
         out = encoder(ids, output_hidden_states=True)
         if -layer > len(out.hidden_states):
             most = len(out.hidden_states) - 1
@@ -81,10 +92,7 @@ class TextEncoders(nn.Module):
         if norm:
             # the encoder's own output is its last layer, normalised; one that was skipped to is not normalised yet
             z = out.last_hidden_state if layer == -1 else self._norm(i)(z)
-        n = len(chunks)
-        z = weighted(z[:n], chunks, weighting, z[n:] if aside else None)
-        pooled = out.text_embeds if "text_embeds" in out else out.pooler_output
-        return z.flatten(0, 1)[None], pooled[:1]
+        return z, out.text_embeds if "text_embeds" in out else out.pooler_output
 
     def cut_off(self, texts: Sequence[str], weighting: Weighting = "none") -> Cut:
         """How much there is to read for the encoder that loses most of its text, or has most to read."""

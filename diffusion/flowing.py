@@ -45,7 +45,7 @@ class FlowTransformer:
         clips, text = self.texts(prompt)
         found = []
         if module.t5.encoder is not None:
-            found = [module.t5.cut_off(text, prompt.max_tokens or self.tokens, prompt.weighting)]
+            found = [module.t5.cut_off(text, prompt.max_tokens or module.t5.reads(self.tokens), prompt.weighting)]
             clips = [clip for clip in clips if clip != text]
         if clips:
             found.append(module.cut_off(clips, prompt.weighting))

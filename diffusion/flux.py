@@ -59,7 +59,7 @@ class Flux(FlowTransformer):
             if config.guidance_embeds:
                 guidance = inputs.get("guidance", torch.full((batch,), GUIDANCE, device=x.device)).float()
             embeds = inputs["prompt_embeds"].to(weights.dtype)
-            t = torch.full((batch,), level.t, dtype=torch.float32, device=x.device).to(weights.dtype)
+            t = torch.as_tensor(level.t, dtype=torch.float32, device=x.device).expand(batch).to(weights.dtype)
             fed = {
                 "hidden_states": packed(x).to(weights.dtype),
                 "timestep": t / 1000,
@@ -91,7 +91,7 @@ class Flux(FlowTransformer):
         clips, text = self.texts(prompt)
         (chunks,) = module.read(clips, prompt.weighting)
         _, pooled = module.encode(0, chunks, -1, prompt.weighting)
-        embeds = module.t5.encode(text, prompt.max_tokens or self.tokens, prompt.weighting)
+        embeds = module.t5.encode(text, prompt.max_tokens or module.t5.reads(self.tokens), prompt.weighting)
         told = dict.fromkeys([*clips, text])
         return Conditioning({"prompt_embeds": embeds, "pooled": pooled}, "\n".join(told))
 

@@ -5,14 +5,16 @@ from its checkpoint ends on the same weights as one that was not.
 """
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from diffusion.progress import Progress
 
@@ -70,14 +72,17 @@ def loop(
 ) -> tuple[float, ...]:
     """Train `model`, and keep the exponential moving average of its weights in `average`. Gives the loss of each step.
 
-    Only parameters that require a gradient are trained; average has the same ones. identity: what decides the result.
+    Only parameters that require a gradient are trained; average has the same ones, or is the model itself, for no
+    average. identity: what decides the result.
     progress: a file that keeps the state, written every `save_every` steps and when `report` stops the run; where it
     is there already, the training goes on from it. ValueError if it is damaged or of another training.
     """
     trained: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
-    averaged: list[torch.Tensor] = [
-        a for a, p in zip(average.parameters(), model.parameters(), strict=True) if p.requires_grad
-    ]
+    averaged: list[torch.Tensor] = (
+        []
+        if average is model
+        else [a for a, p in zip(average.parameters(), model.parameters(), strict=True) if p.requires_grad]
+    )
     optimiser = torch.optim.AdamW(trained, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
     state = Progress(progress, model, average, optimiser, identity)
     losses = state.restore()
@@ -94,9 +99,10 @@ def loop(
         nn.utils.clip_grad_norm_(trained, config.clip_norm)
         optimiser.step()
         losses.append(whole)
-        with torch.no_grad():
-            # w_average = d w_average + (1 - d) w
-            torch._foreach_lerp_(averaged, trained, 1 - ema_decay(config.ema, step))
+        if averaged:
+            with torch.no_grad():
+                # w_average = d w_average + (1 - d) w
+                torch._foreach_lerp_(averaged, trained, 1 - ema_decay(config.ema, step))
         if (step + 1) % save_every == 0 or step + 1 == config.steps:
             state.save(losses)
         if report is not None:
@@ -120,6 +126,13 @@ def ema_decay(most: float, step: int) -> float:
     return min(most, (1 + step) / (10 + step))
 
 
-def mixed_precision(device: str, bfloat16: bool) -> AbstractContextManager[object]:
+@contextmanager
+def mixed_precision(device: str, bfloat16: bool) -> Iterator[None]:
     """Within it, multiplications are in bfloat16 where that is safe."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16) if bfloat16 else nullcontext()
+    kind = torch.device(device).type
+    # on a CPU the gradient of torch's fused attention takes five times as long as that of the matrices written out
+    plain = sdpa_kernel(SDPBackend.MATH) if kind == "cpu" else nullcontext()
+    with torch.autocast(kind, torch.bfloat16) if bfloat16 else nullcontext(), plain, warnings.catch_warnings():
+        # Flux's norms keep their weights in float32, which torch finds worth telling
+        warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
+        yield

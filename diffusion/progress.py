@@ -38,10 +38,17 @@ class Progress:
             return
         tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
+        # a parameter that no loss reaches has no moments
         for i, moments in self._optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{name}": moments[name] for name in MOMENTS}
         tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        plain: dict[str, torch.Tensor] = {}
+        places: set[int] = set()
+        for name, tensor in tensors.items():
+            kept = tensor.detach().cpu().contiguous()
+            # T5 has one table under two names, and a file takes no memory twice
+            plain[name] = kept.clone() if kept.data_ptr() in places else kept
+            places.add(kept.data_ptr())
         write_atomically(self._path, save(plain, {"training": self._identity}))
         self._saved = len(losses)
 
@@ -60,8 +67,8 @@ class Progress:
             self._model.load_state_dict(_under("model.", tensors))
             self._average.load_state_dict(_under("average.", tensors))
             state = self._optimiser.state_dict()
-            count = len(state["param_groups"][0]["params"])
-            state["state"] = {i: {name: tensors[f"adam.{i}.{name}"] for name in MOMENTS} for i in range(count)}
+            reached = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("adam.")})
+            state["state"] = {i: {name: tensors[f"adam.{i}.{name}"] for name in MOMENTS} for i in reached}
             self._optimiser.load_state_dict(state)
             losses: list[float] = tensors["losses"].tolist()
         except (SafetensorError, RuntimeError, KeyError, ValueError) as err:

@@ -94,6 +94,8 @@ def table(config: ScheduleConfig) -> Table:
         alpha_bar = zero_terminal_snr(alpha_bar)
         previous = torch.cat([torch.ones(1), alpha_bar[:-1]])
         beta = 1 - alpha_bar / previous
+        # by way of beta, as the models that use it were trained: rounding, but next to pure noise it counts
+        alpha_bar = torch.cumprod(1 - beta, 0)
     t = torch.arange(count, dtype=torch.float32)
     # sigma / alpha = sqrt((1 - alpha_bar) / alpha_bar)
     noise = ((1 - alpha_bar) / alpha_bar) ** 0.5

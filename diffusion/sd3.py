@@ -60,7 +60,7 @@ class StableDiffusion3(FlowTransformer):
                 raise ValueError(f"the model knows places up to {most} pixels: make the picture smaller")
             fed = {
                 "hidden_states": x.to(weights.dtype),
-                "timestep": torch.full((x.shape[0],), level.t, dtype=torch.float32, device=x.device),
+                "timestep": torch.as_tensor(level.t, dtype=torch.float32, device=x.device).expand(x.shape[0]),
                 "encoder_hidden_states": inputs["prompt_embeds"].to(weights.dtype),
                 "pooled_projections": inputs["pooled"].to(weights.dtype),
             }
@@ -82,7 +82,7 @@ class StableDiffusion3(FlowTransformer):
         chunks = module.read(clips, prompt.weighting)
         one, two = (module.encode(i, chunks[i], -(prompt.clip_skip + 2), prompt.weighting) for i in (0, 1))
         clip = torch.cat([one[0], two[0]], -1)
-        long = module.t5.encode(text, prompt.max_tokens or self.tokens, prompt.weighting).to(clip)
+        long = module.t5.encode(text, prompt.max_tokens or module.t5.reads(self.tokens), prompt.weighting).to(clip)
         clip = nn.functional.pad(clip, (0, long.shape[-1] - clip.shape[-1]))
         told = dict.fromkeys([*clips, text])
         return Conditioning(

@@ -55,7 +55,7 @@ class StableDiffusion:
 
         def run(x: torch.Tensor, level: Level, inputs: Inputs) -> torch.Tensor:
             self._check(module, inputs)
-            t = torch.tensor(level.t, dtype=torch.float32, device=x.device)
+            t = torch.as_tensor(level.t, dtype=torch.float32, device=x.device)
             embeds = inputs["prompt_embeds"].to(weights.dtype)
             added: dict[str, Any] | None = self._added(x, recipe, inputs, weights.dtype)
             if pictures := ip_adapter.seen(inputs):

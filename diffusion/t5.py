@@ -24,6 +24,10 @@ class T5(nn.Module):
         super().__init__()
         self.encoder, self.tokenizer, self.width = encoder, tokenizer, width
 
+    def reads(self, most: int) -> int:
+        """Tokens of a text where nobody says how many: a family's own number, or fewer if the tokenizer says so."""
+        return most if self.tokenizer is None else min(most, int(self.tokenizer.model_max_length))
+
     def encode(self, text: str, length: int, weighting: Weighting = "none") -> torch.Tensor:
         """The last layer of a text read as `length` tokens, (1, length, width); zeros without an encoder."""
         if self.encoder is None:
@@ -60,9 +64,10 @@ class TextEncodersWithT5(TextEncoders):
         super().__init__(encoders, tokenizers, parts)
         self.t5, self.t5_part = t5, t5_part
 
-    def part(self, name: str) -> nn.Module | None:
-        """As `TextEncoders.part`, T5 included."""
-        return self.t5.encoder if name == self.t5_part else super().part(name)
+    def named_parts(self) -> dict[str, nn.Module]:
+        """As `TextEncoders.named_parts`, T5 included where there is one."""
+        found = super().named_parts()
+        return found if self.t5.encoder is None else {**found, self.t5_part: self.t5.encoder}
 
 
 def load_with_t5(

@@ -1,33 +1,24 @@
 """How the network learns: noise a picture, let it guess, correct it; thousands of times (Ho et al. 2020, algorithm 1).
 
-    t ~ uniform,  eps ~ N(0, 1),  x = alpha_t x0 + sigma_t eps
-    loss = mean (o(x, t, label) - target)^2,   the target being eps, x0, v or the flow (see parameterisation)
-
-On a flow table, where alpha = 1 - t and sigma = t, with eps - x0 for a target, this is flow matching (Lipman et al.
-2023). A flow is hard to guess in the middle of the way and easy at its ends, so t may be drawn more often there.
-
-The loop itself is in `diffusion.loop`.
+What is drawn and compared is in `diffusion.objective`. On a flow table, where alpha = 1 - t and sigma = t, with
+eps - x0 for a target, this is flow matching (Lipman et al. 2023). The loop itself is in `diffusion.loop`.
 """
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from safetensors.torch import save
-from torch.nn import functional as F
 
 from diffusion.checkpoint import WEIGHTS, PixelConfig, write_atomically, write_config
-from diffusion.forward import noised
 from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
 from diffusion.networks import NetworkConfig, PixelNetwork, build, kind_of_network
-from diffusion.parameterisation import target
+from diffusion.objective import Times, loss, noise
 from diffusion.schedule import Table, table
 from diffusion.types import Dataset, Prediction, ScheduleConfig
-
-Times = Literal["uniform", "logit_normal"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class TrainingConfig:
     schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig("cosine"))
     """The noise table it learns."""
     times: Times = "uniform"
-    """Which levels of the table it sees: all alike, or the middle more often (`levels_of`)."""
+    """Which levels of the table it sees: all alike, or the middle more often (`objective.levels_of`)."""
     steps: int = 1500
     """Updates of the weights."""
     batch: int = 128
@@ -162,19 +153,6 @@ def save_model(
     )
 
 
-def levels_of(times: Times, batch: int, count: int) -> torch.Tensor:
-    """Which of `count` levels each item of a batch is noised to, drawn from torch's default generator: int64 (B,).
-
-    uniform       u ~ uniform, one in each B-th part, which makes the loss less noisy than independent draws
-    logit_normal  log(u / (1 - u)) ~ N(0, 1): the middle of the table more often (Esser et al. 2024)
-    """
-    part = (torch.rand(1) + torch.arange(batch) / batch) % 1
-    if times == "logit_normal":
-        # z = inverse of the normal distribution at u,   u' = 1 / (1 + e^-z)
-        part = torch.special.ndtri(part).sigmoid()
-    return (part * count).long().clamp(max=count - 1)
-
-
 def _loss(
     model: PixelNetwork, images: torch.Tensor, labels: torch.Tensor | None, levels: Table, config: TrainingConfig
 ) -> torch.Tensor:
@@ -186,16 +164,10 @@ def _loss(
         dropped = torch.rand(batch) < config.label_dropout
         label = torch.where(dropped.to(device), model.config.classes, labels[chosen.to(device)])  # (B,)
 
-    index = levels_of(config.times, batch, len(levels.t))  # (B,)
-    alpha, sigma = (v[index].to(device).view(-1, 1, 1, 1) for v in (levels.alpha, levels.sigma))
-    # x = alpha x0 + sigma eps
-    eps = torch.randn(x0.shape).to(device)
-    x = noised(x0, eps, alpha, sigma)
-
+    drawn = noise(x0, levels, config.times)
     with mixed_precision(device.type, config.bfloat16):
-        o = model(x.contiguous(memory_format=torch.channels_last), levels.t[index].to(device), label)
-    # loss = mean (o - target)^2
-    return F.mse_loss(o.float(), target(config.prediction, x0, eps, alpha, sigma))
+        o = model(drawn.x.contiguous(memory_format=torch.channels_last), drawn.t, label)
+    return loss(config.prediction, o, drawn)
 
 
 def _tensors(dataset: Dataset, network: NetworkConfig, device: str) -> tuple[torch.Tensor, torch.Tensor | None]:

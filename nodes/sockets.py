@@ -127,21 +127,18 @@ def _unpack_dataset(packed: Packed) -> types.Dataset:
     return types.Dataset(images, labels, tuple(meta["captions"]), tuple(meta["class_names"]), meta["name"])
 
 
-def _pack_model(recipe: recipes.ModelRecipe) -> Packed:
-    """A recipe whose model lies in a folder: the cache takes the folder's files over. The path itself is no content."""
-    files = {p.name: p for p in sorted(Path(recipe.source).iterdir()) if p.is_file()}
-    return Packed({**recipes.to_json(recipe), "source": ""}, {}, files)
-
-
 def _pack_recipe(recipe: recipes.Recipe) -> Packed:
-    """A recipe that goes with a model, and needs no files of its own."""
-    return Packed({**recipes.to_json(recipe), "source": ""})
+    """A recipe whose model lies in a folder: the cache takes the folder's files over. The path itself is no content."""
+    source = Path(recipe.source)
+    found = sorted(p for p in source.rglob("*") if p.is_file())
+    return Packed({**recipes.to_json(recipe), "source": ""}, {}, {p.relative_to(source).as_posix(): p for p in found})
 
 
 def _unpack_recipe(packed: Packed) -> recipes.Recipe:
     meta: Any = packed.meta
-    folder = next(iter(packed.files.values())).parent if packed.files else ""
-    return recipes.from_json({**meta, "source": str(folder)})
+    name, path = next(iter(packed.files.items()))
+    # the folder in which all of them lie under their names
+    return recipes.from_json({**meta, "source": str(path.parents[name.count("/")])})
 
 
 _PLACES = ("source", "digest", "config")
@@ -221,7 +218,7 @@ def _unpack_losses(packed: Packed) -> Losses:
 
 
 register(Socket(Losses, "LOSSES", _pack_losses, _unpack_losses))
-register(Socket(recipes.ModelRecipe, "MODEL", _pack_model, _unpack_recipe, _tell_recipe, resident=True))
+register(Socket(recipes.ModelRecipe, "MODEL", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
 register(Socket(recipes.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
 register(Socket(recipes.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
 register(Socket(recipes.ControlNetRecipe, "CONTROLNET", tell=_tell_recipe, resident=True))

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from engine.context import Context
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 10.0
 """Seconds between two pictures of what has been learned, while somebody looks."""
+LOG = "log.json"
 LOG_ROWS = 200
 """Losses in a log at most: the mean of each stretch of steps."""
+MIMES = {".json": "application/json", ".txt": "text/plain"}
+"""What files of a model are, where they are not plain bytes."""
 
 
 class Trained(NamedTuple):
@@ -170,21 +174,23 @@ def _learn(ctx: Context, dataset: Dataset, network: "NetworkConfig", config: "Tr
 
 
 class SaveModel(Node):
-    """Write a trained model into the output folder: config.json, model.safetensors, and log.json, which holds the
-    workflow that made it and how the loss fell. The folder can be given to LoadCheckpoint."""
+    """Write a trained model into the output folder: its files, and log.json, which holds the workflow that made it and
+    how the loss fell. The folder can be given to LoadCheckpoint. A text encoder or a VAE that learned apart from the
+    denoiser takes the place of the one that is beside it."""
 
     version = 1
     effect = True
     model: Model
+    text_encoder: TextEncoder | None = Input(None, about="default: the one beside the denoiser")
+    vae: VAE | None = Input(None, about="default: the one beside the denoiser")
     path: str = Input("model", about="name of the folder; {param} is filled in", template=True)
     losses: Losses | None = Input(None, about="the loss of every step, for the log")
+    dtype: Literal["kept", "float32", "bfloat16", "float16"] = Input("kept", about="of the weights that are written")
 
     def run(self, ctx: Context) -> Saved:
-        from pathlib import Path
+        from diffusion.checkpoint import in_dtype
 
-        from diffusion.checkpoint import CONFIG, WEIGHTS
-
-        source = Path(self.model.source)
+        beside = {"text_encoder": self.text_encoder, "tokenizer": self.text_encoder, "vae": self.vae}
         values = self.losses.values if self.losses else ()
         stretch = max(1, -(-len(values) // LOG_ROWS))
         means = [
@@ -195,12 +201,22 @@ class SaveModel(Node):
             "numerics": ctx.settings.numerics,
             "loss": [[min(step, len(values)), round(mean, 6)] for step, mean in means],
         }
-        files = {
-            CONFIG: ((source / CONFIG).read_bytes(), "application/json"),
-            WEIGHTS: ((source / WEIGHTS).read_bytes(), "application/octet-stream"),
-            "log.json": ((json.dumps(log, indent=1) + "\n").encode(), "application/json"),
-        }
-        return Saved(tuple(save_bytes(ctx, f"{self.path}/{name}", data, mime=m) for name, (data, m) in files.items()))
+        saved = []
+        for file in files_of(Path(self.model.source)):
+            part = file.parts[0].rstrip("_23")  # text_encoder_2 goes with text_encoder
+            path = Path((beside.get(part) or self.model).source) / file
+            data, mime = path.read_bytes(), MIMES.get(file.suffix, "application/octet-stream")
+            if file.suffix == ".safetensors" and self.dtype != "kept":
+                data = in_dtype(data, self.dtype)
+            saved.append(save_bytes(ctx, f"{self.path}/{file.as_posix()}", data, mime=mime))
+        text = json.dumps(log, indent=1) + "\n"
+        saved.append(save_bytes(ctx, f"{self.path}/{LOG}", text.encode(), mime=MIMES[".json"]))
+        return Saved(tuple(saved))
+
+
+def files_of(model: Path) -> list[Path]:
+    """The files of a model's folder, as names in it."""
+    return sorted(p.relative_to(model) for p in model.rglob("*") if p.is_file() and p.name != LOG)
 
 
 class PlotLoss(Node):

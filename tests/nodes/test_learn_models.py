@@ -1,0 +1,178 @@
+"""Small models of the true architectures, from nothing: they are made, they learn, and diffusers reads them."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FluxPipeline, StableDiffusionXLPipeline
+
+from diffusion.recipes import ModelRecipe
+from engine.api import load, run
+from engine.cache import Cache
+from engine.context import CancelToken, Context, Settings
+from engine.errors import Cancelled
+from engine.events import NodeFinished
+from nodes import registry
+from nodes.data import Shapes
+from nodes.learn_models import NewFlux, NewSDXL, TrainTextToImage, TrainVAE
+from nodes.train import SaveModel
+
+NEW = {
+    "sdxl": (NewSDXL, {"widths": [32, 64]}),
+    "flux": (NewFlux, {"width": 64, "double_blocks": 1, "single_blocks": 1}),
+}
+SIZES = {"size": 32, "vae_widths": [8, 16], "text_widths": [32, 64], "text_layers": 2, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return Shapes(count=12, size=32, seed=0).run(Context())
+
+
+@pytest.fixture(scope="module", params=NEW)
+def new(request, shapes):
+    node, sizes = NEW[request.param]
+    return node(dataset=shapes, words="outline", **SIZES, **sizes).run(Context())
+
+
+def parts(checkpoint) -> dict:
+    return {"model": checkpoint.model, "text_encoder": checkpoint.text_encoder, "vae": checkpoint.vae}
+
+
+def learn(node, folder, checkpoint, shapes, stop_at=None, **given):
+    folder.mkdir(exist_ok=True)
+    token, losses = CancelToken(), []
+
+    def emit(event):
+        if "loss" in getattr(event, "message", ""):
+            losses.append(event.message)
+            if event.step == stop_at:
+                token.cancel()
+
+    ctx = Context(scratch_of=lambda: folder, emit=emit, token=token)
+    return node(dataset=shapes, seed=0, **parts(checkpoint), **given).run(ctx)
+
+
+def test_a_new_model_is_the_same_for_the_same_seed_and_another_for_another(new, shapes):
+    node, sizes = NEW[new.model.family]
+    again, other = (
+        node(dataset=shapes, words="outline", **{**SIZES, "seed": s}, **sizes).run(Context()) for s in (0, 1)
+    )
+    assert again.model.digest == new.model.digest != other.model.digest
+    assert {one.digest for one in new} == {new.model.digest}
+
+
+def test_its_tokenizers_know_every_word_of_the_captions_and_spell_the_rest(new, shapes):
+    from diffusion.store import STORE
+
+    encoders = STORE.load(new.text_encoder)
+    readers = [*encoders.tokenizers, *([encoders.t5.tokenizer] if new.model.family == "flux" else [])]
+    for reader in readers:
+        for caption in (*shapes.captions, "outline"):
+            assert len(reader.tokenize(caption)) == len(caption.split())
+        assert len(reader.tokenize("zebra")) > 2
+        ids = reader("a zebra, 木", add_special_tokens=False).input_ids
+        assert all(0 <= one < len(reader) for one in ids)
+
+
+@pytest.mark.parametrize(("node", "given"), [
+    (TrainVAE, {"steps": 4, "batch": 2}),
+    (TrainTextToImage, {"steps": 4, "batch": 2, "precision": "bfloat16", "accumulate": 2, "min_snr": 5.0}),
+    (TrainTextToImage, {"steps": 4, "batch": 2, "train_text": False, "times": "logit_normal"}),
+])  # fmt: skip
+def test_training_goes_on_where_it_was_stopped(new, shapes, tmp_path, node, given):
+    whole = learn(node, tmp_path / "whole", new, shapes, **given)
+    with pytest.raises(Cancelled):
+        learn(node, tmp_path / "parts", new, shapes, stop_at=2, **given)
+    resumed = learn(node, tmp_path / "parts", new, shapes, **given)
+    assert resumed.losses == whole.losses
+    assert len(resumed.losses.values) == 4
+    assert resumed.model.digest == whole.model.digest != new.model.digest
+
+
+@pytest.mark.parametrize(("node", "given"), [
+    (TrainVAE, {"steps": 12, "batch": 12, "lr": 1e-2, "warmup": 2}),
+    (TrainTextToImage, {"steps": 16, "batch": 4, "lr": 3e-3, "warmup": 2}),
+])  # fmt: skip
+def test_the_loss_falls(new, shapes, tmp_path, node, given):
+    losses = learn(node, tmp_path / "learn", new, shapes, **given).losses.values
+    assert sum(losses[-4:]) < 0.85 * sum(losses[:4])
+
+
+def test_the_latents_of_a_trained_vae_have_mean_0_and_deviation_1(new, shapes, tmp_path):
+    from diffusion.family import family_of
+    from diffusion.store import STORE
+    from diffusion.types import Image
+
+    trained = learn(TrainVAE, tmp_path / "vae", new, shapes, steps=3, batch=4)
+    pixels = shapes.images.astype(np.float32) / 255
+    latent = family_of(trained.vae).encode(STORE.load(trained.vae), trained.vae, Image(pixels)).samples
+    assert float(latent.std()) == pytest.approx(1, abs=1e-3)
+    if trained.vae.family == "flux":
+        assert float(latent.mean()) == pytest.approx(0, abs=1e-3)
+
+
+def test_what_was_not_trained_stays_as_it_was(new, shapes, tmp_path):
+    trained = learn(TrainTextToImage, tmp_path / "some", new, shapes, steps=1, batch=2, train_text=False)
+    before, after = new.model.source, trained.model.source
+    for name in ("text_encoder/model.safetensors", "text_encoder_2/model.safetensors", "vae/config.json"):
+        with open(f"{before}/{name}", "rb") as one, open(f"{after}/{name}", "rb") as two:
+            assert one.read() == two.read()
+
+
+def test_a_trained_model_is_a_cached_result_and_diffusers_makes_the_same_picture_of_it(tmp_path):
+    for family, (node, sizes) in NEW.items():
+        wired = {name: f"@new.{name}" for name in ("model", "text_encoder", "vae")}
+        learned = {name: f"@learn.{name}" for name in ("model", "text_encoder", "vae")}
+        nodes = {
+            "shapes": {"type": "Shapes", "count": 6, "size": 32, "seed": 0},
+            "new": {"type": node.__name__, "dataset": "@shapes", **SIZES, **sizes},
+            "learn": {"type": "TrainTextToImage", "dataset": "@shapes", "steps": 2, "batch": 2, "seed": 0, **wired},
+            "text": {"type": "TextEncode", "text_encoder": learned["text_encoder"], "text": "a red circle on white"},
+            "none": {"type": "TextEncode", "text_encoder": learned["text_encoder"], "text": ""},
+            "guide": {"type": "CFG", "model": learned["model"], "positive": "@text", "negative": "@none", "scale": 3.0},
+            "levels": {"type": "NoiseSchedule", "model": learned["model"], "steps": 2},
+            "sampler": {"type": "Sampler"},
+            "noise": {"type": "Noise", "seed": 7},
+            "blank": {"type": "EmptyLatent", "model": learned["model"], "width": 32, "height": 32},
+            "draw": {
+                "type": "UNetDenoise", "guider": "@guide", "schedule": "@levels", "sampler": "@sampler",
+                "noise": "@noise", "latent": "@blank",
+            },
+            "decode": {"type": "VAEDecode", "vae": learned["vae"], "latent": "@draw"},
+            "save": {"type": "SaveModel", "model": learned["model"], "losses": "@learn.losses", "path": family},
+        }  # fmt: skip
+        cache = Cache(tmp_path / family)
+        workflow = load({"format": 1, "nodes": nodes}, registry=registry(), targets=("decode", "save"))
+        settings = Settings(out=tmp_path / "out", folder=tmp_path)
+        events = []
+        ours = run(workflow, settings=settings, cache=cache)
+        again = run(workflow, settings=settings, cache=cache, on_event=events.append)
+        assert {one.node for one in events if isinstance(one, NodeFinished)} == {"save"}
+        assert np.array_equal(again.values["decode"].pixels, ours.values["decode"].pixels)
+        folder = next(file.path for file in ours.files if file.path.name == "model_index.json").parent
+        kind = {"sdxl": StableDiffusionXLPipeline, "flux": FluxPipeline}[family]
+        pipe = kind.from_pretrained(folder, dtype=torch.float32)
+        pipe.set_progress_bar_config(disable=True)
+        more = (
+            {"guidance_scale": 3.0, "negative_prompt": ""}
+            if family == "sdxl"
+            else {"true_cfg_scale": 3.0, "negative_prompt": "", "max_sequence_length": 24}
+        )
+        theirs = pipe(
+            "a red circle on white", num_inference_steps=2, width=32, height=32, output_type="np",
+            generator=torch.Generator().manual_seed(7), **more,
+        ).images  # fmt: skip
+        assert np.abs(ours.values["decode"].pixels - theirs).max() < 1e-4
+
+
+def test_weights_are_written_in_the_dtype_that_was_asked_for(new, tmp_path):
+    from safetensors import safe_open
+
+    saved = SaveModel(model=new.model, path="half", dtype="float16").run(Context(settings=Settings(out=tmp_path)))
+    files = [file.path for file in saved.files if file.path.suffix == ".safetensors"]
+    assert len(files) == 4
+    for file in files:
+        with safe_open(file, "pt") as tensors:
+            assert {tensors.get_tensor(name).dtype for name in tensors.keys()} <= {torch.float16, torch.int64}  # noqa: SIM118
+            assert (tensors.metadata() or {}).get("format") == "pt"
+    assert isinstance(new.model, ModelRecipe)
