@@ -13,20 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    FluxTransformer2DModel,
-    UNet2DConditionModel,
-)
-from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from diffusion.folder import INDEX
 from diffusion.loop import seeded
 from diffusion.vocabulary import END, PAD, clip_tokenizer, t5_tokenizer
+
+_library: Any = diffusers
+"""Its classes have no types."""
 
 HEAD = 32
 """Numbers in each head of attention."""
@@ -86,7 +82,7 @@ def sdxl(folder: Path, sizes: SDXLSizes, words: Sequence[str], seed: int = 0) ->
         )  # the first level is too fine to attend
         _save(
             folder / "unet",
-            UNet2DConditionModel(
+            _library.UNet2DConditionModel(
                 sample_size=sizes.vae.latent,
                 in_channels=sizes.vae.channels,
                 out_channels=sizes.vae.channels,
@@ -108,7 +104,7 @@ def sdxl(folder: Path, sizes: SDXLSizes, words: Sequence[str], seed: int = 0) ->
         kinds: dict[str, Any] = {"": (CLIPTextModel, END), "_2": (CLIPTextModelWithProjection, PAD)}
         for (end, (kind, pad)), width in zip(kinds.items(), sizes.text, strict=True):
             _clip(folder, end, kind, pad, width, sizes.text_layers, sizes.tokens, words)
-    DDIMScheduler(
+    _library.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
@@ -137,7 +133,7 @@ def flux(folder: Path, sizes: FluxSizes, words: Sequence[str], seed: int = 0) ->
         seeded(seed)
         _save(
             folder / "transformer",
-            FluxTransformer2DModel(
+            _library.FluxTransformer2DModel(
                 in_channels=4 * sizes.vae.channels,
                 num_layers=sizes.double,
                 num_single_layers=sizes.single,
@@ -162,7 +158,7 @@ def flux(folder: Path, sizes: FluxSizes, words: Sequence[str], seed: int = 0) ->
             feed_forward_proj="gated-gelu",
         )
         _save(folder / "text_encoder_2", T5EncoderModel(config))
-    FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(folder / "scheduler")
+    _library.FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(folder / "scheduler")
     _index(
         folder,
         "FluxPipeline",
@@ -177,7 +173,7 @@ def flux(folder: Path, sizes: FluxSizes, words: Sequence[str], seed: int = 0) ->
 
 def _vae(folder: Path, sizes: VAESizes, **more: Any) -> None:
     levels = len(sizes.widths)
-    vae = AutoencoderKL(
+    vae = _library.AutoencoderKL(
         block_out_channels=sizes.widths,
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
@@ -216,8 +212,8 @@ def _index(folder: Path, pipeline: str, **parts: Any) -> None:
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 
-def _save(folder: Path, module: nn.Module) -> None:
-    module.save_pretrained(folder)  # type: ignore[operator]
+def _save(folder: Path, module: Any) -> None:
+    module.save_pretrained(folder)
 
 
 def _groups(widths: Sequence[int]) -> int:

@@ -63,6 +63,19 @@ def plot_loss(losses: Sequence[float], title: str = "training loss") -> Image:
     return _picture(figure)
 
 
+def plot_curves(x: Sequence[float], curves: Mapping[str, Sequence[float]], unit: str, title: str) -> Image:
+    """Shares in 0 … 1 over the values x, a curve for each name."""
+    figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    for i, (name, shares) in enumerate(curves.items()):
+        axes.plot(x, shares, color=COLOURS[i % len(COLOURS)], marker="o", label=name)
+    axes.set_xlabel(unit)
+    axes.set_ylim(0, 1.02)
+    _dress(axes, title, "share")
+    axes.legend(frameon=False)
+    return _picture(figure)
+
+
 def _dress(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title)
     axes.set_ylabel(unit)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from diffusion import ip_adapter, patches
+from diffusion.clip import TextEncoders
 from diffusion.family import family_of
 from diffusion.memory import Policy, installed, most_of, streamed, tensors, weight
 from diffusion.recipes import ImageEncoderRecipe, ModelRecipe, Patch, Recipe, TextEncoderRecipe
@@ -172,6 +173,14 @@ class Store:
 
 STORE = Store()
 """The one store of this process."""
+
+
+def text_encoders(recipe: TextEncoderRecipe, device: str = "auto") -> TextEncoders:
+    """The text encoders of a recipe. ValueError for a model that is told labels, beside the errors of `Store.load`."""
+    module = STORE.load(recipe, device)
+    if not isinstance(module, TextEncoders):
+        raise ValueError(f"a model of the family {recipe.family} is told no texts")
+    return module
 
 
 def pick_device(name: str = "auto") -> torch.device:

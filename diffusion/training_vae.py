@@ -69,7 +69,8 @@ def train(
                 again = model.decode(q.mean + q.std * torch.randn_like(q.mean)).sample.float()
             # KL of each picture is a sum over its latent; beta is per number, as for a mean
             kl = q.kl().float().mean() / q.mean[0].numel()
-            return F.mse_loss(again, p) + SHARP * F.l1_loss(again, p) + config.kl * kl
+            loss: torch.Tensor = F.mse_loss(again, p) + SHARP * F.l1_loss(again, p) + config.kl * kl
+            return loss
 
         losses = loop(
             model, average, config.loop, loss_of, {**identity, "dataset": content_of(dataset)}, progress, report=report
@@ -82,7 +83,6 @@ def scale(vae: Any, dataset: Dataset) -> tuple[float, float]:
     """(scaling_factor, shift_factor) with which the latents of a data set have deviation 1 and mean 0."""
     weight = next(vae.parameters())
     images = torch.from_numpy(dataset.images[:MEASURED])
-    z = torch.cat(
-        [vae.encode(pixels(part).to(weight.device, weight.dtype)).latent_dist.mean for part in images.split(64)]
-    )
+    parts = [images[i : i + 64] for i in range(0, len(images), 64)]
+    z = torch.cat([vae.encode(pixels(part).to(weight.device, weight.dtype)).latent_dist.mean for part in parts])
     return 1 / float(z.std()), float(z.mean())

@@ -36,7 +36,8 @@ def clip_tokenizer(folder: Path, words: Iterable[str], length: int, pad: str) ->
         _merge_all(letters, merges, vocabulary, seen)
     vocabulary += [BEGIN, END]
     ids = {token: i for i, token in enumerate(vocabulary)}
-    CLIPTokenizer(vocab=ids, merges=[*merges], pad_token=pad, model_max_length=length).save_pretrained(str(folder))
+    made = CLIPTokenizer(vocab=ids, merges=[*merges], pad_token=pad, model_max_length=length)  # type: ignore[list-item]
+    made.save_pretrained(str(folder))
     return len(ids)
 
 

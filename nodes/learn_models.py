@@ -174,7 +174,7 @@ class TrainTextToImage(Node):
         from diffusion import derived, training_text
         from diffusion.folder import NETWORKS
         from diffusion.loop import LoopConfig
-        from diffusion.store import STORE
+        from diffusion.store import STORE, text_encoders
 
         how = LoopConfig(
             self.steps,
@@ -188,7 +188,7 @@ class TrainTextToImage(Node):
         config = training_text.TextTraining(
             how, self.batch, self.caption_dropout, self.min_snr, self.times, self.train_text
         )
-        encoders, vae = STORE.load(self.text_encoder, ctx.device), STORE.load(self.vae, ctx.device)
+        encoders, vae = text_encoders(self.text_encoder, ctx.device), STORE.load(self.vae, ctx.device)
         data = training_text.examples(
             self.dataset, vae, self.vae, encoders, lambda done, total: ctx.progress(done, total, "pictures to latents")
         )

@@ -203,8 +203,8 @@ class SaveModel(Node):
         }
         saved = []
         for file in files_of(Path(self.model.source)):
-            part = file.parts[0].rstrip("_23")  # text_encoder_2 goes with text_encoder
-            path = Path((beside.get(part) or self.model).source) / file
+            kind = file.parts[0].rstrip("_23")  # text_encoder_2 goes with text_encoder
+            path = Path((beside.get(kind) or self.model).source) / file
             data, mime = path.read_bytes(), MIMES.get(file.suffix, "application/octet-stream")
             if file.suffix == ".safetensors" and self.dtype != "kept":
                 data = in_dtype(data, self.dtype)

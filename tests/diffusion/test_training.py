@@ -11,8 +11,9 @@ from diffusion.checkpoint import read_config, recipes
 from diffusion.dit import DiTConfig
 from diffusion.loop import ema_decay, learning_rate
 from diffusion.networks import NetworkConfig, PixelNetwork, sizes_of
+from diffusion.objective import levels_of
 from diffusion.pixel import load_network
-from diffusion.training import TrainingConfig, levels_of, save_model, train
+from diffusion.training import TrainingConfig, save_model, train
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
 from diffusion.unet import UNetConfig
 
