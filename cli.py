@@ -244,8 +244,11 @@ def _nodes(p: argparse.ArgumentParser) -> None:
 
 
 def _new(p: argparse.ArgumentParser) -> None:
-    p.add_argument("template", metavar="TEMPLATE", help="the name of a shipped workflow")
-    p.add_argument("file", metavar="FILE", help="the file to make; one that is there is kept")
+    p.add_argument("template", metavar="TEMPLATE", nargs="?", help="the name of a shipped workflow")
+    p.add_argument("file", metavar="FILE", nargs="?", help="the file to make; one that is there is kept")
+    p.add_argument(
+        "--node-pack", metavar="NAME", help="in place of these: a package of nodes, in a folder of that name"
+    )
 
 
 def _diff(p: argparse.ArgumentParser) -> None:
@@ -372,7 +375,7 @@ VERBS: dict[str, tuple[str, str, Arguments]] = {
     "graph": ("graph", "Draw a workflow", _graph),
     "nodes": ("nodes", "List the node types, or explain one", _nodes),
     "schema": ("schema", "Print a JSON Schema of workflow files, for editors", _nothing),
-    "new": ("new", "Make a workflow file from a shipped one", _new),
+    "new": ("new", "Make a workflow file from a shipped one, or a package of nodes", _new),
     "import": ("importing.command", "Make a workflow of a ComfyUI file, or of A1111's text", _import),
     "export": ("importing.export_command", "Make a ComfyUI file of a workflow whose nodes have a match there", _export),
     "diff": ("diff", "Compare two workflows, pictures, locks or bundles; exit code 1 if they differ", _diff),

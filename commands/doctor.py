@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from commands.common import HOME, colours, shipped, table, version
+from commands.common import HOME, colours, known_nodes, shipped, table, version
 from engine.text import plural, size, visible
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("ok", "weft", version())
     yield Finding("ok", "Python", ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
+    yield from _packs()
     yield _device()
     yield from _cache()
     yield _workflows()
@@ -53,6 +54,18 @@ def _packages() -> Iterator[Finding]:
             yield Finding("ok", name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding("problem", name, "not installed; run: uv sync")
+
+
+def _packs() -> Iterator[Finding]:
+    """The packages that add nodes, beside weft's own."""
+    known = known_nodes(None)
+    others = [
+        f"{name} ({plural(sum(map(len, pack.modules.values())), 'node')})" for name, pack in known.packs().items()
+    ]
+    if len(others) > 1:
+        yield Finding("ok", "nodes", ", ".join(visible(one, 80) for one in others[1:]))
+    for name, why in known.broken.items():
+        yield Finding("note", "nodes", f"{visible(name)} does not load: {why}; mend it, or take it out")
 
 
 def _device() -> Finding:

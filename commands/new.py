@@ -1,11 +1,12 @@
-"""weft new: a workflow file of one's own, from one that ships."""
+"""weft new: a workflow file of one's own, from one that ships; or a package of nodes."""
 
 import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.common import shipped
+from commands import node_pack
+from commands.common import shipped, wrong_usage
 from engine.errors import Place, Problem, error
 from engine.text import did_you_mean, quoted, visible
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
-    """Copy TEMPLATE to FILE; returns the exit code."""
+    """Copy TEMPLATE to FILE, or make a package; returns the exit code."""
+    if args.node_pack is not None:
+        if args.file is not None:
+            raise wrong_usage("new", "--node-pack takes one folder at most")
+        return node_pack.make(args.node_pack, args.template or "")
+    if args.file is None:
+        raise wrong_usage("new", "TEMPLATE and FILE missing" if args.template is None else "FILE missing")
     known = shipped()
     if args.template not in known:
         hint = did_you_mean(args.template, known)

@@ -50,6 +50,8 @@ def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     nodes = known_nodes(registry)
     with ExitStack() as stack:
         folder = stack.enter_context(inputs_of(subject))
+        if absent := nodes.absent(lock.data.get("packs", {})):
+            raise error(problem.at(Place(subject.name)) for problem in absent)
         workflow = _compiled(subject, lock, nodes, folder)
         out = Path(args.out) if args.out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weft-")))
         settings = _settings(args, lock, folder, out, nodes)

@@ -7,10 +7,11 @@ point group "weft.nodes", and read only when a name is not in a pack that is alr
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.errors import Problem, error
+from engine.errors import Problem, WeftError, error
 from engine.machine import Machine
+from engine.text import quoted, visible
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -52,7 +53,9 @@ class Registry:
             self.add_pack(pack)
 
     def add_pack(self, pack: Pack) -> None:
-        """Know the nodes of a pack; the first pack to name a type keeps it."""
+        """Know the nodes of a pack; the first pack to name a type keeps it. Raises TypeError for what is no pack."""
+        if not isinstance(pack, Pack):
+            raise TypeError(f"the entry point gives {type(pack).__name__}, not an engine.registry.Pack")
         for module, names in pack.modules.items():
             self._packs.setdefault(module, pack)
             for name in names:
@@ -75,9 +78,10 @@ class Registry:
             return None
         try:
             found: type[Node] = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, TypeError, SyntaxError) as why:
-            what = f"the module {module} of node {name} does not load: {why}"
-            raise error(Problem("E-NODE", what, "reinstall the package that it belongs to")) from why
+        except (Exception, SystemExit) as why:  # whatever a stranger's package does when it is imported
+            pack = self._packs[module].name
+            what = f"the module {module} of node {name} does not load: {visible(f'{type(why).__name__}: {why}')}"
+            raise error(Problem("E-NODE", what, f"reinstall or mend {pack}")) from why
         found.pack = self._packs[module]
         self._classes[name] = found
         return found
@@ -98,11 +102,33 @@ class Registry:
         return sorted({*self._module_of, *self._classes})
 
     def classes(self) -> "Iterator[type[Node]]":
-        """All classes in the order of their names. Imports every module."""
+        """All classes in the order of their names. Imports every module; `broken` tells of those that do not load."""
         for name in self.names():
-            cls = self.get(name)
+            try:
+                cls = self.get(name)
+            except WeftError as why:
+                self.broken[self._packs[self._module_of[name]].name] = why.problems[0].what
+                continue
             if cls is not None:
                 yield cls
+
+    def packs(self) -> dict[str, Pack]:
+        """All packs that are installed and can be read, by name."""
+        self._discover()
+        return {pack.name: pack for pack in self._packs.values()}
+
+    def absent(self, packs: Mapping[str, Any]) -> list[Problem]:
+        """Which packs of a lock (name -> {"version": …}) are not here. They are named, never installed."""
+        here = self.packs()
+        found = []
+        for name in packs:
+            if name not in here:
+                version = packs[name].get("version") if isinstance(packs[name], Mapping) else ""
+                what = f"its nodes come from {quoted(name)} {visible(str(version or ''), 40)}".rstrip()
+                why = f", which does not load: {self.broken[name]}" if name in self.broken else ", which is not here"
+                hint = "install it, if you trust it: weft runs its code"
+                found.append(Problem("E-NODE", what + why, hint, exit_code=3))
+        return found
 
     def _discover(self) -> None:
         if not self._more:
@@ -113,8 +139,8 @@ class Registry:
         for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
             try:
                 self.add_pack(point.load())
-            except Exception as why:  # whatever a stranger's package does when it is imported
-                self.broken[point.name] = f"{type(why).__name__}: {why}"
+            except (Exception, SystemExit) as why:  # whatever a stranger's package does when it is imported
+                self.broken[point.name] = visible(f"{type(why).__name__}: {why}")
 
 
 def installed() -> Registry:
