@@ -17,7 +17,7 @@ from diffusion import header
 from diffusion.control_shapes import config_of, is_original, layers_of_original
 from diffusion.identify import identify
 from diffusion.reading import unreadable
-from diffusion.recipes import ControlNetRecipe, Hint
+from diffusion.recipes import ControlNetRecipe, Hint, ModelRecipe
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +27,18 @@ CONFIG = "config.json"
 NAME = "diffusion_pytorch_model"
 CLASSES = ("ControlNetModel", "ControlNetUnionModel", "SD3ControlNetModel", "FluxControlNetModel")
 """The classes of diffusers that are known; `config.json` names one."""
+COPIED = ("sd", "sdxl")
+"""The families whose denoiser is a U-Net, of which weft makes ControlNets."""
 MOST_BYTES = 1 << 20
 """Of a config.json, which has a few thousand."""
+
+
+def unlike(model: ModelRecipe) -> str:
+    """Why no ControlNet can be made from a denoiser, as a copy of its first half; empty if one can."""
+    if model.family not in COPIED or model.inpaints:
+        what = "an inpainting model" if model.inpaints else f"a model of the family {model.family}"
+        return f"a ControlNet is made from a plain U-Net, of {' or '.join(COPIED)}, and this is {what}"
+    return ""
 
 
 def files_of(path: Path, variant: str = "") -> list[Path]:

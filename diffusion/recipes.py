@@ -252,7 +252,8 @@ def from_json(value: Mapping[str, Any]) -> Recipe:
     """The recipe that `to_json` wrote. Raises ValueError if it names no recipe, or has other fields."""
     fields = dict(value)
     name = fields.pop("recipe", None)
-    kinds: dict[object, type[Recipe]] = {k.__name__: k for k in (ModelRecipe, TextEncoderRecipe, VAERecipe)}
+    known = (ModelRecipe, TextEncoderRecipe, VAERecipe, ControlNetRecipe)
+    kinds: dict[object, type[Recipe]] = {k.__name__: k for k in known}
     try:
         if "schedule" in fields:
             fields["schedule"] = ScheduleConfig(**fields["schedule"])

@@ -50,6 +50,7 @@ PACK = Pack(
         "nodes.image": ("ImageGrid", "LoadImage", "SaveImage", "Stopwatch"),
         "nodes.inpaint": ("InpaintLatent", "MaskLatent"),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
+        "nodes.learn_control": ("TrainControlNet",),
         "nodes.learn_models": ("NewFlux", "NewSDXL", "TrainTextToImage", "TrainVAE"),
         "nodes.load": ("LoadCheckpoint",),
         "nodes.load_vae": ("LoadVAE",),

@@ -3,8 +3,9 @@
 import gc
 import io
 import re
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from diffusion.recipes import Recipe
 from engine.context import Context
 from engine.errors import OutOfMemory, Problem, error
 from engine.text import size
-from nodes.draw import to_pictures
+from nodes.draw import grid, to_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
     from diffusion.live import Glimpse
     from diffusion.store import Store
+    from diffusion.types import Image
 
 PREVIEW_SIDE = 128
+LOOK_EVERY = 10.0
+"""Seconds between two looks at what has been learned, while somebody looks."""
 
 
 def dtype_for(recipe: Recipe, ctx: Context) -> str:
@@ -125,6 +129,25 @@ class Previews:
                 self._glimpse.ask(picture)
         found = self._glimpse.take()
         return b"" if found is None else small_png(to_pictures(found[None].numpy() / 255)[0])
+
+
+class Looks:
+    """What a training tells of itself: the loss after each step, and now and then pictures of what was learned.
+
+    columns: of the pictures in a look.
+    """
+
+    def __init__(self, ctx: Context, columns: int = 2) -> None:
+        self._ctx, self._columns = ctx, columns
+        self._looked = time.monotonic()
+
+    def report(self, step: int, total: int, loss: float, look: "Callable[[], Image]") -> None:
+        """Tell it; `look` makes the pictures, and is only asked while somebody wants to see them."""
+        picture = b""
+        if time.monotonic() - self._looked > LOOK_EVERY and self._ctx.wants_preview():
+            picture = small_png(grid(to_pictures(look().pixels), self._columns, gap=1))
+            self._looked = time.monotonic()
+        self._ctx.progress(step, total, f"loss {loss:.4f}", picture)
 
 
 def small_png(picture: "Picture") -> bytes:

@@ -1,24 +1,20 @@
 """Training a denoiser from scratch, and keeping what came of it."""
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
 from engine.values import Saved
-from nodes.compute import small_png
-from nodes.draw import grid, to_pictures
+from nodes.compute import Looks
 from nodes.output import save_bytes
-from nodes.sockets import VAE, Dataset, Image, Losses, Model, TextEncoder
+from nodes.sockets import VAE, ControlNet, Dataset, Image, Losses, Model, TextEncoder
 
 if TYPE_CHECKING:
     from diffusion.networks import NetworkConfig, PixelNetwork
     from diffusion.training import TrainingConfig
 
-LOOK_EVERY = 10.0
-"""Seconds between two pictures of what has been learned, while somebody looks."""
 LOG = "log.json"
 LOG_ROWS = 200
 """Losses in a log at most: the mean of each stretch of steps."""
@@ -156,15 +152,10 @@ def _learn(ctx: Context, dataset: Dataset, network: "NetworkConfig", config: "Tr
     from diffusion.training import save_model, train
 
     height, width = dataset.images.shape[1:3]
-    looked = time.monotonic()
+    looks = Looks(ctx, columns=5)
 
     def report(step: int, total: int, loss: float, average: "PixelNetwork") -> None:
-        nonlocal looked
-        picture = b""
-        if time.monotonic() - looked > LOOK_EVERY and ctx.wants_preview():
-            picture = small_png(grid(to_pictures(preview(average, config, height, width).pixels), 5, gap=1))
-            looked = time.monotonic()
-        ctx.progress(step, total, f"loss {loss:.4f}", picture)
+        looks.report(step, total, loss, lambda: preview(average, config, height, width))
 
     folder = ctx.scratch
     done = train(dataset, network, config, folder / "progress.safetensors", device=ctx.device, report=report)
@@ -174,13 +165,13 @@ def _learn(ctx: Context, dataset: Dataset, network: "NetworkConfig", config: "Tr
 
 
 class SaveModel(Node):
-    """Write a trained model into the output folder: its files, and log.json, which holds the workflow that made it and
-    how the loss fell. The folder can be given to LoadCheckpoint. A text encoder or a VAE that learned apart from the
-    denoiser takes the place of the one that is beside it."""
+    """Write a trained model or ControlNet into the output folder: its files, and log.json, which holds the workflow
+    that made it and how the loss fell. The folder can be given to LoadCheckpoint or LoadControlNet. A text
+    encoder or a VAE that learned apart from the denoiser takes the place of the one that is beside it."""
 
     version = 1
     effect = True
-    model: Model
+    model: Model | ControlNet
     text_encoder: TextEncoder | None = Input(None, about="default: the one beside the denoiser")
     vae: VAE | None = Input(None, about="default: the one beside the denoiser")
     path: str = Input("model", about="name of the folder; {param} is filled in", template=True)

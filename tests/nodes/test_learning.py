@@ -207,7 +207,7 @@ def test_a_damaged_model_says_which_file(tiny_model, tmp_path, run_nodes):
 def test_a_training_shows_what_it_has_learned(digits, tmp_path, monkeypatch, teach, sizes):
     import io
 
-    monkeypatch.setattr("nodes.train.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("nodes.compute.LOOK_EVERY", 0.0)
     seen = []
     ctx = Context(settings=Settings(previews_per_second=1000), scratch_of=lambda: tmp_path, emit=seen.append)
     teach(dataset=digits["test"], steps=2, **sizes).run(ctx)
