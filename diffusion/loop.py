@@ -127,11 +127,12 @@ def ema_decay(most: float, step: int) -> float:
 
 
 @contextmanager
-def mixed_precision(device: str, bfloat16: bool) -> Iterator[None]:
-    """Within it, multiplications are in bfloat16 where that is safe."""
+def mixed_precision(device: str, bfloat16: bool, recomputed: bool = False) -> Iterator[None]:
+    """Within it, multiplications are in bfloat16 where that is safe. recomputed: what is done within is done again for
+    the gradient, outside of it (gradient checkpointing)."""
     kind = torch.device(device).type
     # on a CPU the gradient of torch's fused attention takes five times as long as that of the matrices written out
-    plain = sdpa_kernel(SDPBackend.MATH) if kind == "cpu" else nullcontext()
+    plain = sdpa_kernel(SDPBackend.MATH) if kind == "cpu" and not recomputed else nullcontext()
     with torch.autocast(kind, torch.bfloat16) if bfloat16 else nullcontext(), plain, warnings.catch_warnings():
         # Flux's norms keep their weights in float32, which torch finds worth telling
         warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")

@@ -25,15 +25,18 @@ Strength = torch.Tensor | float
 
 
 class Factors(nn.Module):
-    """A (r, in) and B (out, r) of one layer, and alpha / r."""
+    """A (r, in) and B (out, r) of one layer, and alpha / r. Where A and B are parameters, they can be taught."""
 
     down: torch.Tensor
     up: torch.Tensor
 
     def __init__(self, down: torch.Tensor, up: torch.Tensor, scale: float) -> None:
         super().__init__()
-        self.register_buffer("down", down)
-        self.register_buffer("up", up)
+        for name, tensor in (("down", down), ("up", up)):
+            if isinstance(tensor, nn.Parameter):
+                self.register_parameter(name, tensor)
+            else:
+                self.register_buffer(name, tensor)
         self.scale = scale
 
     def forward(self, layer: Any, x: torch.Tensor, strength: Strength) -> torch.Tensor:

@@ -6,8 +6,10 @@ JSON.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from diffusion.types import Conditioning, Picture, Prediction, ScheduleConfig
@@ -166,6 +168,20 @@ class ImageEncoderRecipe:
     family: str = "clip-vision"
     variant: str = ""
     config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoRAFile:
+    """A file with a LoRA, and the digest of its content."""
+
+    source: str
+    digest: str = ""
+
+
+def lora_of(file: Path) -> LoRAFile:
+    """The LoRA in a file."""
+    with file.open("rb") as data:
+        return LoRAFile(str(file), hashlib.file_digest(data, "sha256").hexdigest())
 
 
 Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe | ControlNetRecipe | ImageEncoderRecipe

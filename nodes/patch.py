@@ -4,18 +4,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from diffusion.recipes import ModelRecipe, Patch, TextEncoderRecipe, text_encoder_of
 from diffusion.types import Picture
 from engine.context import Context
-from engine.errors import Problem, error
+from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from engine.spec import FilesOf
 from engine.text import quoted
 from nodes.compute import fitting
 from nodes.files import find_file, find_folder
-from nodes.sockets import Image, Model, TextEncoder
+from nodes.sockets import Image, LoRAFile, Model, TextEncoder
 
 R = TypeVar("R", ModelRecipe, TextEncoderRecipe)
 
@@ -86,7 +86,10 @@ class LoRALoad(Node):
     cached = False
     model: Model
     text_encoder: TextEncoder | None = None
-    source: str = Input(about="a .safetensors file, or owner/name/file in the hub's cache", files=_file_of("lora"))
+    source: str | None = Input(
+        None, about="a .safetensors file, or owner/name/file in the hub's cache", files=_file_of("lora")
+    )
+    lora: LoRAFile | None = Input(None, about="or what TrainLoRA made")
     strength: float = Input(1.0, ge=-20, le=20, about="s")
     text_strength: float | None = Input(None, ge=-20, le=20, about="s of the text encoder; default: strength")
     start: float = Input(0.0, ge=0, le=1, about="where on the schedule it begins to act")
@@ -100,15 +103,23 @@ class LoRALoad(Node):
         model, encoder = known.get("model"), known.get("text_encoder")
         if not isinstance(model, ModelRecipe):
             return {}
-        if "source" in known:
+        source, lora = known.get("source", ...), known.get("lora", ...)
+        if (source is None) == (lora is None):
+            what = "neither source nor lora says which LoRA" if source is None else "source and lora both name a LoRA"
+            raise error(Problem("E-RANGE", what, "give one of the two", Place(input="source")))
+        if isinstance(source, str):
             with fitting():
-                check_lora(find_file(known["source"], folder, "lora"), model)
+                check_lora(find_file(source, folder, "lora"), model)
         return {"model": model, "text_encoder": encoder or text_encoder_of(model)}
 
     def run(self, ctx: Context) -> LoRA:
         from diffusion.patch_check import check_lora
 
-        path = find_file(self.source, ctx.settings.folder, "lora")
+        if (self.source is None) == (self.lora is None):
+            raise ValueError("give either source or lora")
+        path = Path(self.lora.source) if self.lora else find_file(
+            cast(str, self.source), ctx.settings.folder, "lora"
+        )
         with fitting():
             check_lora(path, self.model)
         text = self.strength if self.text_strength is None else self.text_strength
