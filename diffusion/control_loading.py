@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from diffusion import header
 from diffusion.control_shapes import config_of, is_original, layers_of_original
 from diffusion.identify import identify
-from diffusion.reading import unreadable
 from diffusion.recipes import ControlNetRecipe, Hint, ModelRecipe
 
 if TYPE_CHECKING:
@@ -121,6 +120,8 @@ def _told_by_shapes(path: Path) -> Mapping[str, Any]:
 def load(recipe: ControlNetRecipe, dtype: "torch.dtype") -> "nn.Module":
     """The net with its weights, on the CPU. ValueError if it is damaged or does not fit its configuration."""
     import diffusers
+
+    from diffusion.reading import unreadable
 
     path = Path(recipe.source)
     files = files_of(path, recipe.variant)

@@ -117,9 +117,7 @@ class LoRALoad(Node):
 
         if (self.source is None) == (self.lora is None):
             raise ValueError("give either source or lora")
-        path = Path(self.lora.source) if self.lora else find_file(
-            cast(str, self.source), ctx.settings.folder, "lora"
-        )
+        path = Path(self.lora.source) if self.lora else find_file(cast(str, self.source), ctx.settings.folder, "lora")
         with fitting():
             check_lora(path, self.model)
         text = self.strength if self.text_strength is None else self.text_strength
