@@ -51,7 +51,7 @@ def train(
 
     identity: what decides the weights that it starts from. Other arguments and errors as `diffusion.loop.loop`.
     """
-    images = torch.from_numpy(dataset.images)
+    images = dataset.images
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
         model = copy.deepcopy(vae).to(device, torch.float32).to(memory_format=torch.channels_last)
@@ -63,7 +63,7 @@ def train(
 
         def loss_of(step: int) -> torch.Tensor:
             chosen = torch.randint(len(images), (config.batch,))
-            p = pixels(images[chosen]).to(device)
+            p = pixels(torch.tensor(images[chosen.numpy()])).to(device)
             with mixed_precision(torch.device(device).type, config.loop.bfloat16):
                 q = model.encode(p).latent_dist
                 again = model.decode(q.mean + q.std * torch.randn_like(q.mean)).sample.float()
@@ -82,7 +82,7 @@ def train(
 def scale(vae: Any, dataset: Dataset) -> tuple[float, float]:
     """(scaling_factor, shift_factor) with which the latents of a data set have deviation 1 and mean 0."""
     weight = next(vae.parameters())
-    images = torch.from_numpy(dataset.images[:MEASURED])
-    parts = [images[i : i + 64] for i in range(0, len(images), 64)]
+    images = dataset.images[:MEASURED]
+    parts = [torch.tensor(images[i : i + 64]) for i in range(0, len(images), 64)]
     z = torch.cat([vae.encode(pixels(part).to(weight.device, weight.dtype)).latent_dist.mean for part in parts])
     return 1 / float(z.std()), float(z.mean())
