@@ -148,7 +148,8 @@ def train(
 
 def write(file: Path, taught: Lora, config: LoRATraining, about: Mapping[str, str]) -> None:
     """Write a LoRA in peft's names, with rank, alpha and layers as diffusers reads them, and more metadata: `about`."""
-    tensors, told_of = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
+    told_of: dict[str, Any] = {}
     for part, factors in taught.parts.items():
         for path, one in factors.items():
             tensors[f"{part}.{path}.lora_A.weight"] = one.down.detach().cpu().contiguous()
@@ -165,5 +166,5 @@ def _with(one: Lora, denoiser: nn.Module, encoders: TextEncoders) -> tuple[nn.Mo
     strengths = Strengths([1.0])
     network, read = shared_copy(denoiser), cast(TextEncoders, shared_copy(encoders))
     for part in one.parts:
-        install(cast(nn.Module, read.part(part) or network), one, part, strengths, 0)
+        install(read.part(part) or network, one, part, strengths, 0)
     return network, read
