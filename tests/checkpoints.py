@@ -141,7 +141,7 @@ def vae(kind: str) -> AutoencoderKL:
 def text_encoder(cls: Any, layers: int) -> Any:
     """A CLIP text encoder; its last token is the one with the tokenizer's largest id, the end."""
     words = len(vocabulary())
-    return cls(
+    encoder = cls(
         CLIPTextConfig(
             vocab_size=words,
             hidden_size=WIDTH,
@@ -155,6 +155,9 @@ def text_encoder(cls: Any, layers: int) -> Any:
             pad_token_id=words - 1,
         )
     )
+    # a norm fresh from its class gives outputs of mean 0, which a1111's weighting divides by
+    torch.nn.init.constant_(getattr(encoder, "text_model", encoder).final_layer_norm.bias, 0.1)
+    return encoder
 
 
 def vocabulary() -> dict[str, int]:

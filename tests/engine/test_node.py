@@ -163,8 +163,8 @@ def test_a_package_that_does_not_load_is_an_error_in_words() -> None:
     with pytest.raises(WeftError) as caught:
         registry.get("Lost")
     assert str(caught.value) == (
-        "E-NODE: the module no_such_module of node Lost does not load: No module named 'no_such_module'; "
-        "reinstall the package that it belongs to"
+        "E-NODE: the module no_such_module of node Lost does not load: ModuleNotFoundError: "
+        "No module named 'no_such_module'; reinstall or mend p"
     )
 
 

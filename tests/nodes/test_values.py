@@ -54,7 +54,7 @@ def test_saved_text_keeps_an_earlier_file_of_the_same_name(tmp_path):
         run(workflow, settings=settings, on_event=events.append, word=word)
     assert (tmp_path / "word.txt").read_text() == "one\n"
     assert (tmp_path / "word-2.txt").read_text() == "two\n"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["word-2.txt", "word.txt"]
+    assert sorted(p.name for p in tmp_path.glob("*.txt")) == ["word-2.txt", "word.txt"]
     warnings = [str(e.problem) for e in events if hasattr(e, "problem")]
     expected = "W-OUT save.path: word.txt exists with other content; wrote word-2.txt; "
     assert warnings == [expected + "put {seed} or {index} into the path, or give another --out"]
