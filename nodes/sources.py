@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 def shipped() -> list[str]:
     """The names of the models that ship with weft."""
-    return sorted(p.name for p in SHIPPED.iterdir() if (p / "config.json").is_file()) if SHIPPED.is_dir() else []
+    marks = "config.json", "model_index.json"
+    folders = SHIPPED.iterdir() if SHIPPED.is_dir() else ()
+    return sorted(p.name for p in folders if any((p / mark).is_file() for mark in marks))
 
 
 def hub_cache() -> Path:
