@@ -28,6 +28,8 @@ def write(source: Path, target: Path, parts: Mapping[str, nn.Module]) -> None:
     for part, module in parts.items():
         shutil.rmtree(target / part, ignore_errors=True)
         module.save_pretrained(target / part, safe_serialization=True)  # type: ignore[operator]
+        # the library notes where a part was loaded from: a folder of this machine, which is no content
+        set_config(target / part, _name_or_path=None)
     for file in layout.read(source).files:
         name = file.relative_to(source)
         if name.parts[0] not in parts:
@@ -53,9 +55,11 @@ def content_of(folder: Path) -> str:
 
 
 def set_config(folder: Path, **values: Any) -> None:
-    """Change some values of a part's config.json."""
+    """Change some values of a part's config.json; None takes one out."""
     file = folder / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **values}, indent=2, sort_keys=True) + "\n")
+    changed = {**json.loads(file.read_text("utf-8")), **values}
+    kept = {name: value for name, value in changed.items() if name not in values or value is not None}
+    file.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
 
 def _take_over(file: Path, target: Path) -> None:
