@@ -354,35 +354,3 @@ def test_editors_are_told_the_line_as_they_understand_it(
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", chosen)
     assert editor_command(Path("f.json"), 7) == words
-
-
-def test_keys_are_changed_on_the_screen_that_lists_them(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A key replaces those there were, or comes beside them; one that would do two things is refused."""
-    monkeypatch.setenv("WEFT_CONFIG", str(tmp_path / "config"))
-    kept = tmp_path / "config" / "tui.toml"
-
-    async def work(stage: Stage) -> None:
-        await stage.press("question_mark")
-        stage.app.screen.query_one("Rows").highlighted = stage.app.screen._ids.index("run.queue")
-        await stage.press("enter", "f9")
-        assert '"run.queue" = "f9"' in kept.read_text()
-        await stage.press("a", "f8")
-        assert '"run.queue" = "f9,f8"' in kept.read_text()
-        assert "f9  f8" in stage.row("run.queue")
-        await stage.press("enter", "x")
-        assert '"run.queue" = "f9,f8"' in kept.read_text(), "x stops a run"
-        await stage.press("enter", "escape", "escape")
-        assert "f9Run" in stage.text()
-        await stage.press("f5")
-        assert stage.engine.sent_runs() == []
-        await stage.press("f8")
-        assert len(stage.engine.sent_runs()) == 1
-        await stage.press("question_mark")
-        stage.app.screen.query_one("Rows").highlighted = stage.app.screen._ids.index("run.queue")
-        await stage.press("backspace", "escape", "f5")
-        assert "run.queue" not in kept.read_text()
-        assert len(stage.app.desk.queue) == 1, "f5 runs again, after the run that goes on"
-
-    play(work, tmp_path, file)
