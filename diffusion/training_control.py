@@ -19,16 +19,15 @@ import torch
 from torch import nn
 
 from diffusion import control_loading
-from diffusion.clip import TextEncoders
 from diffusion.control import Steering
 from diffusion.family import family_of
 from diffusion.guidance import Inputs, Network
 from diffusion.look import look
 from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
 from diffusion.objective import Times, loss, noise
-from diffusion.recipes import Control, ControlNetRecipe, ModelRecipe, VAERecipe
+from diffusion.recipes import Control, ControlNetRecipe, ModelRecipe
 from diffusion.schedule import schedule, table
-from diffusion.training_text import Examples, told, training_table
+from diffusion.training_data import Base, Examples, told, training_table
 from diffusion.types import Image, Level, Picture
 
 SHOWN = 4
@@ -78,11 +77,7 @@ def steered(denoiser: nn.Module, model: ModelRecipe, net: nn.Module) -> Network:
 
 
 def train(
-    denoiser: nn.Module,
-    encoders: TextEncoders,
-    vae: nn.Module,
-    model: ModelRecipe,
-    vae_recipe: VAERecipe,
+    base: Base,
     data: Examples,
     hints: np.ndarray,
     config: ControlTraining,
@@ -96,6 +91,7 @@ def train(
     hints: uint8 (N, H, W, 3), what the net sees of each picture. identity: what decides the data and the weights of the
     denoiser. Other arguments and errors as `diffusion.loop.loop` and `new_net`.
     """
+    model, denoiser, encoders = base.model, base.denoiser, base.encoders
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
         net = new_net(denoiser, model).to(device).to(memory_format=torch.channels_last).train()
@@ -127,7 +123,7 @@ def train(
         def shown() -> Image:
             first = torch.arange(min(SHOWN, len(data.latents)))
             positive, negative = (inputs(first, torch.full((len(first),), none)) for none in (False, True))
-            return look(averaged, model, positive, negative, data.latents[first].to(device), vae, vae_recipe)
+            return look(averaged, model, positive, negative, data.latents[first].to(device), base.vae, base.vae_recipe)
 
         def tell(step: int, total: int, value: float) -> None:
             if report is not None:

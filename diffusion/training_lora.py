@@ -27,9 +27,8 @@ from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
 from diffusion.lora import Factors, Lora, Strengths, install
 from diffusion.objective import Times, loss, noise
 from diffusion.patches import shared_copy
-from diffusion.recipes import ModelRecipe, VAERecipe
 from diffusion.schedule import table
-from diffusion.training_text import Examples, told, training_table
+from diffusion.training_data import Base, Examples, told, training_table
 from diffusion.types import Image, Level
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -78,11 +77,7 @@ def new_factors(root: nn.Module, targets: Sequence[str], rank: int, alpha: float
 
 
 def train(
-    denoiser: nn.Module,
-    encoders: TextEncoders,
-    vae: nn.Module,
-    model: ModelRecipe,
-    vae_recipe: VAERecipe,
+    base: Base,
     data: Examples,
     prior: Examples | None,
     config: LoRATraining,
@@ -96,6 +91,7 @@ def train(
     prior: pictures of the kind in general, so that the model does not forget them. identity: what decides the data and
     the model. Other arguments and errors as `diffusion.loop.loop` and `new_factors`.
     """
+    model, denoiser, encoders = base.model, base.denoiser, base.encoders
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
         parts = {NETWORKS[model.family]: new_factors(denoiser, config.targets, config.rank, config.alpha)}
@@ -136,7 +132,7 @@ def train(
             positive, negative = (
                 inputs(data, first, torch.full((len(first),), none), seen_read) for none in (False, True)
             )
-            return look(averaged, model, positive, negative, data.latents[first].to(device), vae, vae_recipe)
+            return look(averaged, model, positive, negative, data.latents[first].to(device), base.vae, base.vae_recipe)
 
         def tell(step: int, total: int, value: float) -> None:
             if report is not None:

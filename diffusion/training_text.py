@@ -8,27 +8,20 @@ One caption in ten is replaced by none, so that the model learns to draw without
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
-from diffusion import captions
 from diffusion.clip import TextEncoders
 from diffusion.family import family_of
 from diffusion.loop import LoopConfig, Report, loop, mixed_precision, seeded
 from diffusion.objective import Times, loss, noise
-from diffusion.recipes import ModelRecipe, VAERecipe
 from diffusion.schedule import table
-from diffusion.training_data import content_of
-from diffusion.types import Dataset, Image, Level, ScheduleConfig
-
-ENCODED = 64
-"""Pictures that are put into latents at a time."""
+from diffusion.training_data import Base, Examples, told, training_table
+from diffusion.types import Level
 
 
 @dataclass(frozen=True)
@@ -44,41 +37,8 @@ class TextTraining:
     text: bool = True
 
 
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """latents: (N, C, h, w) as a denoiser sees them. ids: tokens of the captions. empty: those of no caption, a row."""
-
-    latents: torch.Tensor
-    ids: Sequence[torch.Tensor]
-    empty: Sequence[torch.Tensor]
-
-
-def examples(
-    dataset: Dataset,
-    vae: nn.Module,
-    vae_recipe: VAERecipe,
-    encoders: TextEncoders,
-    told: Callable[[int, int], None] = lambda done, total: None,
-) -> Examples:
-    """A data set as what a denoiser learns from. told: pictures done, and in all.
-
-    ValueError if pictures have no captions, or sides that the VAE does not take.
-    """
-    if len(dataset.captions) != len(dataset):
-        raise ValueError(f"{dataset.name}: {len(dataset)} pictures, but {len(dataset.captions)} captions")
-    family, parts = family_of(vae_recipe), []
-    for start in range(0, len(dataset), ENCODED):
-        pixels = dataset.images[start : start + ENCODED].astype(np.float32) / 255
-        parts.append(family.encode(vae, vae_recipe, Image(pixels)).samples.cpu())
-        told(min(start + ENCODED, len(dataset)), len(dataset))
-    read = captions.tokens(encoders, [*dataset.captions, ""])
-    return Examples(torch.cat(parts), [one[:-1] for one in read], [one[-1:] for one in read])
-
-
 def train(
-    denoiser: nn.Module,
-    encoders: TextEncoders,
-    model: ModelRecipe,
+    base: Base,
     data: Examples,
     config: TextTraining,
     identity: dict[str, Any],
@@ -86,13 +46,14 @@ def train(
     device: str = "cpu",
     report: Report | None = None,
 ) -> tuple[nn.Module, TextEncoders, tuple[float, ...]]:
-    """A denoiser and text encoders that learned, and the loss of every step. Those given are left as they are.
+    """A denoiser and text encoders that learned, and the loss of every step. Those of `base` are left as they are.
 
     identity: what decides the data and the weights it starts from. Other arguments and errors as `diffusion.loop.loop`.
     """
+    model = base.model
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
-        pair = nn.ModuleDict({"denoiser": copy.deepcopy(denoiser), "text": copy.deepcopy(encoders)})
+        pair = nn.ModuleDict({"denoiser": copy.deepcopy(base.denoiser), "text": copy.deepcopy(base.encoders)})
         pair = pair.to(device, torch.float32).to(memory_format=torch.channels_last)
         pair["denoiser"].requires_grad_(True).train()
         pair["text"].requires_grad_(config.text).train(config.text)
@@ -116,25 +77,3 @@ def train(
 
         losses = loop(pair, average, config.loop, loss_of, identity, progress, report=report)
     return average["denoiser"], cast(TextEncoders, average["text"]), losses
-
-
-def told(
-    model: ModelRecipe, encoders: TextEncoders, ids: captions.Ids, empty: captions.Ids, dropped: torch.Tensor
-) -> captions.Embeds:
-    """What a network is fed for captions of which some, (B,) of booleans, are left out: zeros for a model that takes
-    these for none, and else what its encoders make of an empty text."""
-    if model.zero_negative:
-        embeds = captions.embed(model.family, encoders, ids)
-        return {name: e * ~dropped.view(-1, *[1] * (e.ndim - 1)) for name, e in embeds.items()}
-    kept = [torch.where(dropped[:, None], none.to(one.device), one) for one, none in zip(ids, empty, strict=True)]
-    return captions.embed(model.family, encoders, kept)
-
-
-def training_table(config: ScheduleConfig) -> ScheduleConfig:
-    """The table to learn: where the shift follows the size, it is a matter of sampling, and the table has none."""
-    return replace(config, base_shift=None, mu=None, shift=1.0) if config.base_shift is not None else config
-
-
-def identity_of(dataset: Dataset, *digests: str) -> dict[str, Any]:
-    """What decides a training beside its settings: the data, and the models it starts from."""
-    return {"dataset": content_of(dataset), "from": list(digests)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from diffusion.control_loading import unlike
 from diffusion.recipes import ControlNetRecipe, ModelRecipe
@@ -11,6 +11,7 @@ from engine.errors import Place, Problem, error
 from engine.node import Input, Node, Seed
 from nodes.compute import Looks
 from nodes.detect import ControlImage, Kind, detector_files
+from nodes.learn_common import base_of, examples_of, identity_of, loop_config
 from nodes.sockets import VAE, ControlNet, Dataset, Image, Losses, Model, TextEncoder
 
 DETECTED = 64
@@ -70,35 +71,17 @@ class TrainControlNet(Node):
         return {"controlnet": ControlNetRecipe(model.family, "")}
 
     def run(self, ctx: Context) -> TrainedControlNet:
-        from dataclasses import asdict
-
         import numpy as np
 
-        from diffusion import training_control, training_text
-        from diffusion.clip import TextEncoders
-        from diffusion.loop import LoopConfig
+        from diffusion import training_control
         from diffusion.store import STORE
 
-        how = LoopConfig(
-            self.steps,
-            self.lr,
-            self.warmup,
-            ema=self.ema,
-            seed=self.seed,
-            accumulate=self.accumulate,
-            bfloat16=self.precision == "bfloat16",
+        config = training_control.ControlTraining(
+            loop_config(self, self.accumulate), self.batch, self.caption_dropout, self.min_snr, self.times
         )
-        config = training_control.ControlTraining(how, self.batch, self.caption_dropout, self.min_snr, self.times)
         with STORE.using():
-            encoders = cast(TextEncoders, STORE.load(self.text_encoder, ctx.device))
-            vae = STORE.load(self.vae, ctx.device)
-            data = training_text.examples(
-                self.dataset,
-                vae,
-                self.vae,
-                encoders,
-                lambda done, total: ctx.progress(done, total, "pictures to latents"),
-            )
+            base = base_of(self, ctx)
+            data = examples_of(base, self.dataset, ctx)
             looked_for = {"kind": self.kind, "model": self.detector, "low": self.low, "high": self.high}
             found, count = [], len(self.dataset)
             for start in range(0, count, DETECTED):
@@ -106,17 +89,12 @@ class TrainControlNet(Node):
                 pictures = Image(self.dataset.images[start : start + DETECTED].astype(np.float32) / 255)
                 hints = ControlImage(image=pictures, **looked_for).run(ctx).pixels
                 found.append((hints * 255).round().astype(np.uint8))
-            digests = self.model.digest, self.text_encoder.digest, self.vae.digest
             net, losses = training_control.train(
-                STORE.load(self.model, ctx.device),
-                encoders,
-                vae,
-                self.model,
-                self.vae,
+                base,
                 data,
                 np.concatenate(found),
                 config,
-                {**training_text.identity_of(self.dataset, *digests), "hint": looked_for, "training": asdict(config)},
+                {**identity_of(self, self.dataset, config), "hint": looked_for},
                 ctx.scratch / "progress.safetensors",
                 ctx.device,
                 Looks(ctx).report,

@@ -1,12 +1,13 @@
 """Teaching a LoRA from a few pictures, and keeping it."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
 from engine.values import Saved
 from nodes.compute import Looks
+from nodes.learn_common import base_of, examples_of, identity_of, loop_config
 from nodes.output import save_bytes
 from nodes.sockets import VAE, Dataset, LoRAFile, Losses, Model, TextEncoder
 
@@ -59,25 +60,15 @@ class TrainLoRA(Node):
     seed: int = Seed(0)
 
     def run(self, ctx: Context) -> TrainedLoRA:
-        from dataclasses import asdict, replace
+        from dataclasses import replace
 
-        from diffusion import training_lora, training_text
-        from diffusion.clip import TextEncoders
-        from diffusion.loop import LoopConfig
+        from diffusion import training_lora
         from diffusion.recipes import lora_of
         from diffusion.store import STORE
+        from diffusion.training_data import content_of
 
-        how = LoopConfig(
-            self.steps,
-            self.lr,
-            self.warmup,
-            ema=self.ema,
-            seed=self.seed,
-            accumulate=self.accumulate,
-            bfloat16=self.precision == "bfloat16",
-        )
         config = training_lora.LoRATraining(
-            how,
+            loop_config(self, self.accumulate),
             self.rank,
             self.alpha,
             tuple(self.targets),
@@ -91,27 +82,13 @@ class TrainLoRA(Node):
         )
         called = [f"{self.trigger}, {caption}" if self.trigger else caption for caption in self.dataset.captions]
         dataset = replace(self.dataset, captions=tuple(called))
-        digests = self.model.digest, self.text_encoder.digest, self.vae.digest
-        identity = {**training_text.identity_of(dataset, *digests), "training": asdict(config)}
-        identity["prior"] = training_text.identity_of(self.prior)["dataset"] if self.prior else ""
+        identity = identity_of(self, dataset, config) | {"prior": content_of(self.prior) if self.prior else ""}
         with STORE.using():
-            encoders = cast(TextEncoders, STORE.load(self.text_encoder, ctx.device))
-            vae = STORE.load(self.vae, ctx.device)
-
-            def examples(pictures: Dataset) -> training_text.Examples:
-                def told(done: int, total: int) -> None:
-                    ctx.progress(done, total, "pictures to latents")
-
-                return training_text.examples(pictures, vae, self.vae, encoders, told)
-
+            base = base_of(self, ctx)
             taught, losses = training_lora.train(
-                STORE.load(self.model, ctx.device),
-                encoders,
-                vae,
-                self.model,
-                self.vae,
-                examples(dataset),
-                examples(self.prior) if self.prior else None,
+                base,
+                examples_of(base, dataset, ctx),
+                examples_of(base, self.prior, ctx) if self.prior else None,
                 config,
                 identity,
                 ctx.scratch / "progress.safetensors",

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
+from nodes.learn_common import base_of, examples_of, identity_of, loop_config
 from nodes.load import Checkpoint
 from nodes.sockets import VAE, Dataset, Losses, Model, TextEncoder
 
@@ -104,13 +105,9 @@ class TrainVAE(Node):
         from dataclasses import asdict
 
         from diffusion import derived, training_vae
-        from diffusion.loop import LoopConfig
         from diffusion.store import STORE
 
-        how = LoopConfig(
-            self.steps, self.lr, self.warmup, ema=self.ema, seed=self.seed, bfloat16=self.precision == "bfloat16"
-        )
-        config = training_vae.VAETraining(how, self.batch, self.kl, self.part)
+        config = training_vae.VAETraining(loop_config(self), self.batch, self.kl, self.part)
         source, folder = Path(self.vae.source), ctx.scratch
         vae, losses = training_vae.train(
             STORE.load(self.vae, ctx.device),
@@ -169,42 +166,30 @@ class TrainTextToImage(Node):
     seed: int = Seed(0)
 
     def run(self, ctx: Context) -> TrainedModel:
-        from dataclasses import asdict
-
         from diffusion import derived, training_text
         from diffusion.folder import NETWORKS
-        from diffusion.loop import LoopConfig
-        from diffusion.store import STORE, text_encoders
+        from diffusion.store import STORE
 
-        how = LoopConfig(
-            self.steps,
-            self.lr,
-            self.warmup,
-            ema=self.ema,
-            seed=self.seed,
-            accumulate=self.accumulate,
-            bfloat16=self.precision == "bfloat16",
-        )
         config = training_text.TextTraining(
-            how, self.batch, self.caption_dropout, self.min_snr, self.times, self.train_text
-        )
-        encoders, vae = text_encoders(self.text_encoder, ctx.device), STORE.load(self.vae, ctx.device)
-        data = training_text.examples(
-            self.dataset, vae, self.vae, encoders, lambda done, total: ctx.progress(done, total, "pictures to latents")
+            loop_config(self, self.accumulate),
+            self.batch,
+            self.caption_dropout,
+            self.min_snr,
+            self.times,
+            self.train_text,
         )
         source, folder = Path(self.model.source), ctx.scratch
-        digests = self.model.digest, self.text_encoder.digest, self.vae.digest
-        denoiser, encoders, losses = training_text.train(
-            STORE.load(self.model, ctx.device),
-            encoders,
-            self.model,
-            data,
-            config,
-            {**training_text.identity_of(self.dataset, *digests), "training": asdict(config)},
-            folder / "progress.safetensors",
-            ctx.device,
-            lambda step, total, loss: ctx.progress(step, total, f"loss {loss:.4f}"),
-        )
+        with STORE.using():
+            base = base_of(self, ctx)
+            denoiser, encoders, losses = training_text.train(
+                base,
+                examples_of(base, self.dataset, ctx),
+                config,
+                identity_of(self, self.dataset, config),
+                folder / "progress.safetensors",
+                ctx.device,
+                lambda step, total, loss: ctx.progress(step, total, f"loss {loss:.4f}"),
+            )
         parts = {NETWORKS[self.model.family]: denoiser}
         if self.train_text:
             parts |= encoders.named_parts()

@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
@@ -31,7 +33,26 @@ class Trained(NamedTuple):
     losses: Losses
 
 
-class TrainDDPM(Node):
+class FromScratch(BaseModel):
+    """The inputs that both trainings from nothing have."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    dataset: Dataset
+    steps: int = Input(1500, ge=1, le=10_000_000, about="updates of the weights")
+    batch: int = Input(128, ge=1, le=65536, about="pictures in each")
+    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
+    warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
+    label_dropout: float = Input(0.1, ge=0, le=1, about="share of labels replaced by none")
+    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
+    seed: int = Seed(0)
+
+    def moves(self) -> dict[str, Any]:
+        """All but the data, by the names that `diffusion.training.TrainingConfig` has for them."""
+        return {name: getattr(self, name) for name in FromScratch.model_fields if name != "dataset"}
+
+
+class TrainDDPM(FromScratch, Node):
     """Teach a U-Net to undo noise: minimise E |o(x_t, t, label) - target|^2 over t, pictures and noise.
 
     x_t = alpha x0 + sigma eps; the target is eps, x0 or v = alpha eps - sigma x0 (Ho et al. 2020, algorithm 1; Salimans
@@ -42,7 +63,6 @@ class TrainDDPM(Node):
 
     version = 1
     numeric = True
-    dataset: Dataset
     prediction: Literal["epsilon", "sample", "v"] = Input("v", about="what the network learns to say")
     schedule: Literal["linear", "scaled_linear", "cosine"] = Input("cosine", about="the noise table")
     widths: list[int] = Input([48, 96], about="features at each level of the U-Net; each level halves the picture")
@@ -50,13 +70,6 @@ class TrainDDPM(Node):
     patch: int = Input(2, ge=1, le=16, about="side of the squares of pixels that become one place")
     attention: int = Input(1, ge=0, le=8, about="how many of the lowest levels have self-attention")
     dropout: float = Input(0.0, ge=0, le=0.9, about="share of features dropped while it learns")
-    steps: int = Input(1500, ge=1, le=10_000_000, about="updates of the weights")
-    batch: int = Input(128, ge=1, le=65536, about="pictures in each")
-    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
-    warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
-    label_dropout: float = Input(0.1, ge=0, le=1, about="share of labels replaced by none")
-    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
-    seed: int = Seed(0)
 
     def run(self, ctx: Context) -> Trained:
         from diffusion.training import TrainingConfig
@@ -76,18 +89,12 @@ class TrainDDPM(Node):
         config = TrainingConfig(
             prediction=self.prediction,
             schedule=ScheduleConfig(self.schedule),
-            steps=self.steps,
-            batch=self.batch,
-            lr=self.lr,
-            warmup=self.warmup,
-            label_dropout=self.label_dropout,
-            ema=self.ema,
-            seed=self.seed,
+            **self.moves(),
         )
         return _learn(ctx, self.dataset, network, config)
 
 
-class TrainDiT(Node):
+class TrainDiT(FromScratch, Node):
     """Teach a transformer to flow from noise to pictures: minimise E |o(x_t, t, label) - (eps - x0)|^2.
 
     x_t = (1 - t) x0 + t eps, a straight line from the picture to the noise, and o is how fast to move along it (flow
@@ -99,7 +106,6 @@ class TrainDiT(Node):
 
     version = 1
     numeric = True
-    dataset: Dataset
     times: Literal["uniform", "logit_normal"] = Input(
         "logit_normal", about="which t it sees: all alike, or the middle more often (Esser et al. 2024)"
     )
@@ -108,13 +114,6 @@ class TrainDiT(Node):
     depth: int = Input(5, ge=1, le=256, about="blocks")
     heads: int = Input(4, ge=1, le=256, about="parts into which attention splits the features")
     dropout: float = Input(0.0, ge=0, le=0.9, about="share of what a block adds that is dropped while it learns")
-    steps: int = Input(1500, ge=1, le=10_000_000, about="updates of the weights")
-    batch: int = Input(128, ge=1, le=65536, about="pictures in each")
-    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
-    warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
-    label_dropout: float = Input(0.1, ge=0, le=1, about="share of labels replaced by none")
-    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
-    seed: int = Seed(0)
 
     def run(self, ctx: Context) -> Trained:
         from diffusion.dit import DiTConfig
@@ -134,13 +133,7 @@ class TrainDiT(Node):
             prediction="flow",
             schedule=ScheduleConfig("flow"),
             times=self.times,
-            steps=self.steps,
-            batch=self.batch,
-            lr=self.lr,
-            warmup=self.warmup,
-            label_dropout=self.label_dropout,
-            ema=self.ema,
-            seed=self.seed,
+            **self.moves(),
         )
         return _learn(ctx, self.dataset, network, config)
 
