@@ -17,6 +17,7 @@ from diffusion.patches import driven, patch_inputs
 from diffusion.recipes import Guider, ModelRecipe, Recipe, unfit, without_strengths
 from diffusion.refiner import scores
 from diffusion.regions import Frame, laid_out
+from diffusion.room import USABLE, free, needed
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
 from diffusion.store import STORE, pick_device
@@ -48,11 +49,41 @@ def denoise(
     models run as they are. Raises ValueError if they do not, if a latent is of another space than the model, and as
     `diffusion.samplers.sample` does.
     """
-    guider, latent = jobs[0].guider, jobs[0].latent
-    model = guider.model
+    model = jobs[0].guider.model
     _check(jobs, schedule)
     kind = own(sampler, model)
     kind_of(kind, schedule)
+    guidance, whole = _together(jobs, schedule, device, dtype, speed)
+    done = sample(guidance, to_the_table(schedule, kind, model), kind, [job.noise for job in jobs], whole, on_step)
+    parts = torch.chunk(done.samples, len(jobs))
+    return [_left(job.latent, part, done, schedule) for job, part in zip(jobs, parts, strict=True)]
+
+
+def room(jobs: Sequence[Job], schedule: Schedule, device: str = "auto", dtype: str = "auto") -> int:
+    """How many of these jobs there is memory for in one batch: 1 at least, all where nobody can tell.
+
+    Errors as `denoise`.
+    """
+    _check(jobs, schedule)
+    # one that guides needs more than one that does not
+    job = next((job for job in jobs if job.guider.scale != 1), jobs[0])
+    guidance, whole = _together([job], schedule, device, dtype)
+    there, levels = free(whole.samples.device), schedule.levels[:1]
+    if there is None:
+        return len(jobs)
+    if job.guider.model.controls or job.guider.start > 0:
+        # those that begin later take part in the middle
+        levels = (*levels, schedule.levels[len(schedule.levels) // 2 - 1])
+    most = max(needed(lambda level=level: guidance(whole.samples, level)) for level in levels)  # type: ignore[misc]
+    return min(len(jobs), max(1, int(USABLE * there) // max(1, most)))
+
+
+def _together(
+    jobs: Sequence[Job], schedule: Schedule, device: str, dtype: str, speed: str = "none"
+) -> tuple[Guidance, Latent]:
+    """The jobs as one denoiser, its networks loaded, and one latent."""
+    guider, latent = jobs[0].guider, jobs[0].latent
+    model = guider.model
     family, place = family_of(model), pick_device(device)
 
     def load(recipe: Recipe) -> nn.Module:
@@ -93,10 +124,7 @@ def denoise(
     if model.inpaints:
         # its network sees what is to be kept; with nothing cut off it begins with noise alone
         whole = replace(whole, state="empty" if schedule.starts_whole else whole.state, mask=None)
-    walked = to_the_table(schedule, kind, model)
-    done = sample(guidance, walked, kind, [job.noise for job in jobs], whole, on_step)
-    parts = torch.chunk(done.samples, len(jobs))
-    return [_left(job.latent, part, done, schedule) for job, part in zip(jobs, parts, strict=True)]
+    return guidance, whole
 
 
 def _left(latent: Latent, samples: torch.Tensor, done: Latent, schedule: Schedule) -> Latent:

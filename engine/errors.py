@@ -63,7 +63,7 @@ CODES: dict[str, str] = {
     "E-TYPE": "a value or link of the wrong type",
     "E-URL": "a web address where a file is expected; workflows do not fetch",
     "E-VERSION": "a file written for a newer weft",
-    "W-BATCH": "variants of a sweep could not run together, and ran one by one",
+    "W-BATCH": "variants of a sweep could not run together, and ran in smaller batches",
     "W-BOM": "a byte order mark at the start of a file; ignored",
     "W-CACHE": "a cache entry was damaged and is made again, or the cache could not be written",
     "W-CTRL": "text holds control characters; shown escaped",

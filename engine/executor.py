@@ -2,24 +2,22 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from engine.aside import Aside, Job, Later, own
 from engine.cache import Cache
 from engine.context import CancelToken, Context, Settings
 from engine.endings import Endings, resident_peak
-from engine.errors import Cancelled, Place, Problem, WeftError
+from engine.errors import Cancelled, WeftError
 from engine.events import Event, Listener, Warned
-from engine.failure import Explain, problems_of
+from engine.failure import Explain
 from engine.graph import Graph, Link
-from engine.node import Node
 from engine.outcome import Outcome, Recorder
 from engine.plan import Plan, Task, make_plan
 from engine.results import Lost, Results
 from engine.share.book import Book, Page
-
-Ready = tuple[Task, Node, Context]
+from engine.together import Ready, Together
 
 
 class Executor:
@@ -42,12 +40,12 @@ class Executor:
         self.cache = cache
         self.settings = settings
         self.token = token or CancelToken()
-        self.explain = explain
         self.record = Recorder(emit)
         self.book = Book(cache, settings)
         self._results = Results(cache)
         self._ends = Endings(cache, settings, self.record, self.book, self._results, explain, graph_id, memory)
         self._aside = Aside(self.token, settings.keep_going)
+        self._together = Together(self.record, self.book, self._ends, explain, self._in_front)
         self._lost: set[str] = set()
 
     def run(self) -> Outcome:
@@ -165,7 +163,7 @@ class Executor:
 
     def _run(self, plan: Plan, batch: Sequence[Task]) -> None:
         """Run tasks of one node; together, where their batch keys allow it."""
-        ready: dict[object, list[Ready]] = {}
+        ready: dict[Hashable, list[Ready]] = {}
         for task in batch:
             inputs = self._inputs(plan, task)
             context = self._context(plan, task)
@@ -177,49 +175,10 @@ class Executor:
                 self._ends.fail(plan, task, why)
                 continue
             ready.setdefault(("alone", task.id) if key is None else ("together", key), []).append((task, node, context))
-        for group in ready.values():
-            for task, _, _ in group:
-                self.record.started(task)
-            if len(group) == 1 or not self._run_together(plan, group):
-                for task, node, context in group:
-                    self._run_one(plan, task, node, context)
+        for key, group in ready.items():
+            self._together.run(plan, key, group)
         for task in batch:
             self._results.release(task)
-
-    def _run_together(self, plan: Plan, group: Sequence[Ready]) -> bool:
-        """Run a group as one. False if that failed; then each runs alone, so that only the guilty one fails."""
-        started = time.perf_counter()
-        try:
-            nodes, contexts = [n for _, n, _ in group], [c for _, _, c in group]
-            found = self._in_front(lambda: list(type(nodes[0]).run_batch(nodes, contexts)))
-            if len(found) != len(group):
-                raise ValueError(f"run_batch returned {len(found)} outputs for {len(group)} nodes")
-        except (Cancelled, KeyboardInterrupt):
-            raise
-        except Exception as why:
-            node = group[0][0].node
-            text = problems_of(why, node, {}, self.explain)[0].what
-            what = f"{len(group)} variants did not run together: {text}"
-            problem = Problem("W-BATCH", what, "they run one by one", Place(node=node.id))
-            self.record.send(Warned(problem))
-            for task, _, _ in group:
-                self.book.fell_back(task, "run alone, where its batch failed")
-            return False
-        each = (time.perf_counter() - started) / len(group)
-        for (task, _, _), output in zip(group, found, strict=True):
-            self._ends.finish(plan, task, output, each)
-        return True
-
-    def _run_one(self, plan: Plan, task: Task, node: Node, context: Context) -> None:
-        started = time.perf_counter()
-        try:
-            output = self._in_front(lambda: node.run(context))
-        except (Cancelled, KeyboardInterrupt):
-            raise
-        except BaseException as why:
-            self._ends.fail(plan, task, why)
-            return
-        self._ends.finish(plan, task, output, time.perf_counter() - started)
 
     def _in_front(self, run: Callable[[], Any]) -> Any:
         """Run a node in this thread; once more, if memory ran out while another ran aside."""

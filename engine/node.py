@@ -128,6 +128,11 @@ class Node(BaseModel):
         return None
 
     @classmethod
+    def room(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> int:
+        """How many of these nodes of equal `batch_key` this machine has memory for in one `run_batch`."""
+        return len(nodes)
+
+    @classmethod
     def run_batch(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> Sequence[Any]:
         """Run several nodes of equal `batch_key` as one; outputs in the same order, equal to those of `run`."""
         return [node.run(ctx) for node, ctx in zip(nodes, ctxs, strict=True)]

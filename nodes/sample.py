@@ -181,6 +181,20 @@ class UNetDenoise(Node):
         return (*fixed, shape, latent.state, latent.level, latent.mask is None, self.schedule, self.sampler)
 
     @classmethod
+    def room(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> int:
+        """As many as the memory holds that is free once the networks are loaded."""
+        from diffusion.attention import attention
+        from diffusion.denoise import Job, room
+
+        first, ctx = nodes[0], ctxs[0]
+        if ctx.settings.offload == "group":
+            return len(nodes)  # weights move during the call, which cannot be played through
+        model = first.guider.model
+        jobs = [Job(node.guider, node.noise, node.latent) for node in nodes]
+        with models(ctx), attention(ctx.settings.attention, model.family):
+            return room(jobs, first.schedule, ctx.device, dtype_for(model, ctx))
+
+    @classmethod
     def run_batch(cls, nodes: Sequence[Self], ctxs: Sequence[Context]) -> list[Latent]:
         """Sample several as one batch; equal to one at a time up to rounding."""
         from diffusion.attention import attention

@@ -10,7 +10,6 @@ from engine.api import load, numerics, run
 from engine.cache import Cache
 from engine.context import Settings
 from engine.errors import WeftError
-from engine.events import Warned
 from nodes import registry
 from nodes.device import check_choices
 from nodes.vae import VAEDecode
@@ -86,31 +85,71 @@ def test_out_of_memory_at_call_k_lets_models_go_and_names_the_levers(graph, whic
     assert torch.equal(torch.tensor(go(nodes).pixels), torch.tensor(go(nodes).pixels)), "the next run works"
 
 
-def test_what_fits_in_no_batch_runs_one_by_one_and_that_is_told(graph, tmp_path):
+@pytest.fixture
+def room_for(monkeypatch):
+    """Makes a U-Net that has no memory for more pictures than that, with guidance."""
+    import diffusers
+
+    forward = diffusers.UNet2DConditionModel.forward
+
+    def go(pictures):
+        def scarce(self, sample, *args, **kwargs):
+            if len(sample) > 2 * pictures:
+                raise torch.OutOfMemoryError(GPU_SAYS)
+            return forward(self, sample, *args, **kwargs)
+
+        monkeypatch.setattr(diffusers.UNet2DConditionModel, "forward", scarce)
+
+    return go
+
+
+@pytest.fixture
+def swept(graph, tmp_path):
+    """Draws six variants and gives their files, their locks and the warnings."""
     from engine.sweep import Sweep
 
     save = {"type": "SaveImage", "image": "@decode", "path": "{variant}.png"}
     workflow = load({"format": 1, "nodes": graph(save=save)}, registry=registry())
-    said = []
-    scarce = Scarce(10**9, torch.OutOfMemoryError(GPU_SAYS))
+    sweep = Sweep({"guide.scale": [2.0, 5.0], "noise.seed": [1, 2, 3]})
 
-    def listen(event):
-        said.append(event)
-        if event.to_json()["event"] == "node_started" and event.node == "denoise" and event.variant == 0:
-            scarce.left = 200
+    def go(batch):
+        result = run(workflow, sweep=sweep, settings=Settings(out=tmp_path / str(batch), batch=batch), cache=Cache())
+        return result.files, [one for one in result.warnings if one.code == "W-BATCH"]
 
-    with scarce:
-        result = run(
-            workflow,
-            sweep=Sweep({"guide.scale": [2.0, 5.0]}),
-            settings=Settings(out=tmp_path),
-            cache=Cache(),
-            on_event=listen,
-        )
-    (warning,) = [event.problem for event in said if isinstance(event, Warned)]
-    assert warning.code == "W-BATCH"
-    assert "out of memory: 2.0 GiB more were needed" in warning.what
-    assert len(result.files) == 2
+    return go
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_what_does_not_fit_together_is_halved_and_the_pictures_are_those_of_the_smaller_batch(
+    swept, room_for, pictures, monkeypatch
+):
+    smaller, none = swept(pictures)
+    assert not none
+    monkeypatch.setattr("nodes.sample.UNetDenoise.room", classmethod(lambda cls, nodes, ctxs: len(nodes)))
+    room_for(pictures)
+    halved, warnings = swept(6)
+    assert [one.digest for one in halved] == [one.digest for one in smaller]
+    assert "6 variants did not run together: out of memory: 2.0 GiB more were needed" in warnings[0].what
+    assert warnings[0].hint == "they run in halves"
+    assert len(warnings) == {3: 1, 1: 5}[pictures]
+
+
+def test_a_batch_is_as_large_as_there_is_memory_for(swept, room_for, monkeypatch):
+    from diffusion import denoise
+
+    told = []
+
+    def needed(call):
+        told.append(call)
+        return 9 << 20
+
+    smaller, _ = swept(2)
+    monkeypatch.setattr(denoise, "needed", needed)
+    monkeypatch.setattr(denoise, "free", lambda place: 20 << 20)
+    room_for(2)
+    fitted, warnings = swept(6)
+    assert [one.digest for one in fitted] == [one.digest for one in smaller]
+    assert (len(told), warnings) == (1, [])
 
 
 def test_other_errors_are_not_taken_for_it(graph):
