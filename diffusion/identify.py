@@ -55,6 +55,21 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 """What a file can be: in words, and the node that loads it."""
 
+FOLDERS = {
+    "sd": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+    "sd3": "stabilityai/stable-diffusion-3.5-medium",
+    "flux": "black-forest-labs/FLUX.1-schnell",
+}
+"""A model of each family that the hub has as a folder in diffusers layout."""
+
+
+def whole(family: str) -> str:
+    """What to do for a family of which only a part is there."""
+    get = "get the whole model as a folder in diffusers layout"
+    return f"{get}, such as: weft models pull {FOLDERS[family]}" if family in FOLDERS else get
+
+
 WIDTHS = {768: "sd", 1024: "sd", 2048: "sdxl", 1280: "sdxl"}
 """Widths of the text embeddings that a U-Net attends to, and the families they belong to (1280: the SDXL refiner)."""
 
@@ -90,7 +105,7 @@ class Identity:
     def hint(self) -> str:
         """Which node loads it, or what to get instead; empty if neither is known."""
         if self.what in ("denoiser", "text encoder"):
-            return "get the whole model as a folder in diffusers layout"
+            return whole(self.family)
         node = KINDS.get(self.what, ("", ""))[1]
         return f"load it with {node}" if node else ""
 

@@ -168,11 +168,12 @@ def source_digest(recipe: Recipe, cache: "Cache") -> dict[str, str]:
 def _single(path: Path, source: str, folder: Path, config: str | None) -> "Single":
     """A single file with the folder that says how to read it."""
     from diffusion import single
+    from diffusion.identify import whole
 
     identity = known_as(path, source, "checkpoint")
     if identity.family not in ("sd", "sdxl"):
         what = f"{quoted(source)} is {identity}; in one file weft loads Stable Diffusion 1.x, 2.x and SDXL"
-        raise error(Problem("E-ARCH", what, "get the whole model as a folder in diffusers layout"))
+        raise error(Problem("E-ARCH", what, whole(identity.family)))
     row = single.kind_of(identity)
     if config is None:
         ids = single.CONFIGS.get(row, ())

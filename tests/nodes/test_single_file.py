@@ -142,7 +142,8 @@ def test_a_file_of_sd3_or_flux_is_refused_with_the_way_out(checkpoint, tmp_path,
     problem = refusal("m.safetensors", tmp_path, config=config and str(checkpoint(config)))
     assert problem.code == "E-ARCH"
     assert problem.what == f'"m.safetensors" {message}'
-    assert problem.hint == "get the whole model as a folder in diffusers layout"
+    pulled = {"sd3": "stabilityai/stable-diffusion-3.5-medium", "flux": "black-forest-labs/FLUX.1-schnell"}[family]
+    assert problem.hint == (f"get the whole model as a folder in diffusers layout, such as: weft models pull {pulled}")
 
 
 def test_a_mark_of_v_prediction_goes_before_the_folder(checkpoint, one_file, tmp_path):
