@@ -62,6 +62,35 @@ def write(file: Path, layout: str, parts, alpha=None):
     return file
 
 
+def flux_kohya(file: Path, pipe, rank=2, alpha=1) -> Path:
+    """Write a LoRA for a Flux pipeline under the names of kohya's scripts, which are those of Flux's authors.
+
+    Queries, keys and values are one matrix there. `linear1` of single blocks is left out: diffusers cuts it at the
+    widths of the real model.
+    """
+    width, wide = pipe.transformer.inner_dim, 4 * pipe.transformer.inner_dim
+    shapes = {"single_blocks_0_linear2": (width, width + wide), "single_blocks_0_modulation_lin": (3 * width, width)}
+    for side in ("img", "txt"):
+        shapes |= {
+            f"double_blocks_0_{side}_attn_qkv": (3 * width, width),
+            f"double_blocks_0_{side}_attn_proj": (width, width),
+            f"double_blocks_0_{side}_mlp_0": (wide, width),
+            f"double_blocks_0_{side}_mlp_2": (width, wide),
+            f"double_blocks_0_{side}_mod_lin": (6 * width, width),
+        }
+    own, tensors = torch.Generator().manual_seed(0), {}
+    layers = {f"lora_unet_{name}": shape for name, shape in shapes.items()}
+    for path, (down, up) in factors(pipe.text_encoder, TEXT, rank).items():
+        name = _kohya("text_encoder", path)[0].split(".")[0]
+        layers[name] = (up.shape[0], down.shape[1])
+    for name, (out, into) in layers.items():
+        tensors[f"{name}.lora_down.weight"] = torch.randn(rank, into, generator=own) * 0.5
+        tensors[f"{name}.lora_up.weight"] = torch.randn(out, rank, generator=own) * 0.5
+        tensors[f"{name}.alpha"] = torch.tensor(float(alpha))
+    save_file(tensors, file)
+    return file
+
+
 def _peft(part, path):
     return f"{part}.{path}.lora_A.weight", f"{part}.{path}.lora_B.weight"
 

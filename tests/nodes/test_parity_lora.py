@@ -118,6 +118,20 @@ def test_p11_lora_layouts(ours, pipeline, tmp_path, case):
     parity.assert_same(ours(kind, {"source": str(file), "strength": 0.7}), there)
 
 
+def test_p11_a_lora_for_flux_under_the_names_of_its_authors(ours, pipeline, tmp_path):
+    pipe = pipeline("flux-dev")
+    file = adapters.flux_kohya(tmp_path / "kohya.safetensors", pipe)
+    plain = drawn(pipe, "flux-dev")
+    pipe.load_lora_weights(str(tmp_path), weight_name=file.name, adapter_name="one")
+    pipe.set_adapters(["one"], [0.7])
+    there = drawn(pipe, "flux-dev")
+    assert np.abs(there - plain).max() > 1e-2
+    here = ours("flux-dev", {"source": str(file), "strength": 0.7})
+    parity.assert_same(here, there)
+    alone = ours("flux-dev", {"source": str(file), "strength": 0.7, "text_strength": 0.0})
+    assert np.abs(alone - here).max() > 1e-4, "the text encoder's part counts"
+
+
 @pytest.mark.parametrize("kind", ["sd15", "sdxl"])
 def test_p11_several_loras_at_different_strengths(ours, pipeline, tmp_path, kind):
     pipe = pipeline(kind)
