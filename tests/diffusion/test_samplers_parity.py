@@ -152,6 +152,18 @@ def test_ddim_with_every_eta(network: Network, eta: float) -> None:
     assert_equal(ours(network, "ddim", levels, eta=eta), theirs(network, scheduler, eta=eta))
 
 
+@pytest.mark.parametrize(("steps", "same"), [(20, True), (25, True), (30, False), (7, False)])
+def test_ddim_with_trailing_spacing_is_theirs_where_the_steps_divide_the_table(
+    network: Network, steps: int, same: bool
+) -> None:
+    """From t they step to t - 1000 // n; ours to the next timestep. These are theirs too, to the last one."""
+    scheduler = diffusers.DDIMScheduler(**THEIRS, clip_sample=False, timestep_spacing="trailing")
+    scheduler.set_timesteps(steps)
+    levels = schedule(OURS, steps)
+    assert [level.t for level in levels.levels[:-1]] == scheduler.timesteps.tolist()
+    assert torch.allclose(ours(network, "ddim", levels), theirs(network, scheduler), atol=1e-5) is same
+
+
 @pytest.mark.parametrize("steps", [1, 4, 8])
 def test_lcm(network: Network, steps: int) -> None:
     scheduler = diffusers.LCMScheduler(**THEIRS)
