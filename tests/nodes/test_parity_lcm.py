@@ -77,8 +77,18 @@ def test_p6_lcm_from_a_picture(ours, reference, picture, steps):
     assert_same(ours("lcm", 2 * steps, **nodes), there)
 
 
-def test_p6_lcm_batch(ours, reference):
-    assert_same(ours("lcm", 4, blank__batch=2), reference("lcm", num_inference_steps=4, batch=2))
+CALLS = {
+    "batch of 3": ({"blank__batch": 3}, {"batch": 3}),
+    "odd sizes": ({"blank__width": 72, "blank__height": 40}, {"width": 72, "height": 40}),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_p5_p6_what_a_call_may_ask_for(ours, reference, kind, case):
+    changes, call = CALLS[case]
+    more = {"guidance_scale": 0.0} if kind == "sdxl-turbo" else {}
+    assert_same(ours(kind, 4, **changes), reference(kind, num_inference_steps=4, **call, **more))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
