@@ -203,7 +203,7 @@ def _values(p: argparse.ArgumentParser) -> None:
     add("--strict", action="store_true", help="the same machine and lock give the same bits; no silent fallback")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
     add("--no-metadata", action="store_true", help="pictures do not say how they were made; no lock is written")
-    add("--batch", metavar="N", type=int, default=8, help="variants of a sweep that run together (default: 8)")
+    add("--batch", metavar="N", type=int, default=8, help="most variants of a sweep that run together (default: 8)")
     add("--allow", metavar="DIR", action="append", default=[], help="nodes may read files in this folder")
 
 

@@ -10,6 +10,7 @@ from engine.api import load, numerics, run
 from engine.cache import Cache
 from engine.context import Settings
 from engine.errors import WeftError
+from engine.share.subject import open_subject
 from nodes import registry
 from nodes.device import check_choices
 from nodes.vae import VAEDecode
@@ -132,6 +133,8 @@ def test_what_does_not_fit_together_is_halved_and_the_pictures_are_those_of_the_
     assert "6 variants did not run together: out of memory: 2.0 GiB more were needed" in warnings[0].what
     assert warnings[0].hint == "they run in halves"
     assert len(warnings) == {3: 1, 1: 5}[pictures]
+    told = [[open_subject(one.path).lock.nodes["denoise"].get("fallbacks") for one in run] for run in (smaller, halved)]
+    assert told == [[None] * 6, [["run in a smaller batch, where its own failed"]] * 6], "the locks say so"
 
 
 def test_a_batch_is_as_large_as_there_is_memory_for(swept, room_for, monkeypatch):
