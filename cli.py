@@ -314,9 +314,8 @@ def _cache(p: argparse.ArgumentParser) -> None:
 
 
 def _models(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "action", metavar="ACTION", choices=("ls", "find", "verify", "pull"), help="ls, find, verify or pull"
-    )
+    actions = ("ls", "find", "verify", "pull")
+    p.add_argument("action", metavar="ACTION", choices=actions, help="ls, find, verify or pull")
     p.add_argument("words", metavar="NAME", nargs="*", help="models, or sha256:…; pull: OWNER/NAME, and files of it")
     add = p.add_argument
     add("--revision", metavar="NAME", help="pull: a branch, a tag or a commit (default: main)")
@@ -324,6 +323,7 @@ def _models(p: argparse.ArgumentParser) -> None:
     add("--small", action="store_true", help="pull: configurations and tokenizers alone")
     add("--yes", action="store_true", help="pull: fetch it without asking")
     _json(p)
+    add("--jsonl", action="store_true", help="pull: say as lines of JSON how far it is; a line yes on input agrees")
 
 
 def _tui(p: argparse.ArgumentParser) -> None:

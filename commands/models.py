@@ -1,7 +1,6 @@
 """weft models: which models are on this machine, where one is, whether its files are whole; and getting one."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from commands.common import print_json, table
 from engine.cache import Cache, default_root
 from engine.errors import Problem, WeftError, error
 from engine.text import plural, quoted, size, visible
-from nodes import pulling
 
 if TYPE_CHECKING:
     from engine.registry import Registry
@@ -22,12 +20,15 @@ PLACES = {"shipped": "weft", "hub": "hub", "placed": "weft.toml", "beside": "her
 
 def main(args: argparse.Namespace, registry: "Registry | None") -> int:
     """Do ACTION; returns the exit code."""
-    if args.action != "pull":
-        given = {"--revision": args.revision, "--variant": args.variant, "--small": args.small, "--yes": args.yes}
-        if wrong := [name for name, value in given.items() if value]:
-            raise error(Problem("E-CLI", f"{wrong[0]} belongs to pull", "weft models --help says what it takes"))
-    actions = {"ls": _ls, "find": _find, "verify": _verify, "pull": _pull}
-    return actions[args.action](args)
+    if args.action == "pull":
+        from commands.pull import pull
+
+        return pull(args)
+    given = {"--revision": args.revision, "--variant": args.variant, "--small": args.small, "--yes": args.yes,
+             "--jsonl": args.jsonl}  # fmt: skip
+    if wrong := [name for name, value in given.items() if value]:
+        raise error(Problem("E-CLI", f"{wrong[0]} belongs to pull", "weft models --help says what it takes"))
+    return {"ls": _ls, "find": _find, "verify": _verify}[args.action](args)
 
 
 def _ls(args: argparse.Namespace) -> int:
@@ -123,58 +124,6 @@ def _verify(args: argparse.Namespace) -> int:
         ]
         print("\n".join([*table(shown), f"{plural(len(rows), 'file')}, {plural(len(bad), 'file')} damaged"]))
     return 1 if bad else 0
-
-
-def _pull(args: argparse.Namespace) -> int:
-    """Say what would be fetched and how much it is; fetch it once that was agreed to."""
-    if not args.words:
-        raise error(Problem("E-CLI", "pull takes a model of the hub", "weft models pull OWNER/NAME"))
-    source, *only = args.words
-    found = pulling.offer(source, args.revision or "", args.variant or "", only, small=args.small)
-    whole = sum(file.size for file in found.files)
-    here = f", {size(whole - found.bytes)} of it here already" if whole - found.bytes else ""
-    print(f"{source} at {found.commit}: {plural(len(found.files), 'file')}, {size(whole)}{here}", file=sys.stderr)
-    for file in found.absent:
-        print(f"  {size(file.size):>10}  {file.name}", file=sys.stderr)
-    if found.left_out:
-        print(f"  left out: {plural(found.left_out, 'file')} of pickles, other variants or layouts", file=sys.stderr)
-    if found.absent and not args.yes and not _agreed():
-        raise error(Problem("E-CLI", "nothing was fetched", "add --yes to fetch it"))
-    folder = pulling.fetch(found, _Progress() if sys.stderr.isatty() else lambda file, at: None)
-    if args.json:
-        print_json({"source": source, "revision": found.revision, "commit": found.commit, "folder": str(folder),
-                    "fetched": sum(file.size for file in found.absent),
-                    "files": [{"name": f.name, "size": f.size, "digest": f.digest} for f in found.files]})  # fmt: skip
-    else:
-        print(visible(str(folder), 4000))
-        print(f'to pin it, write "revision": "{found.commit}" beside "source": "{source}"', file=sys.stderr)
-    return 0
-
-
-def _agreed() -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    print("fetch it? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-class _Progress:
-    """A line that shows how far the file is."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, int] = ("", -1)
-
-    def __call__(self, file: pulling.Wanted, at: int) -> None:
-        part = 100 * at // max(file.size, 1)
-        if (file.name, part) != self._last:
-            self._last = file.name, part
-            end = "\n" if at >= file.size else ""
-            print(
-                f"\r\x1b[K{part:>3} %  {size(at)} of {size(file.size)}  {file.name}",
-                end=end,
-                file=sys.stderr,
-                flush=True,
-            )
 
 
 def _all() -> Iterator["Found"]:

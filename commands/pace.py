@@ -1,9 +1,9 @@
-"""How fast a node's steps go, and how long it will still take."""
+"""How fast a node's steps go, or bytes come, and how long it will still take."""
 
 import statistics
 from collections import deque
 
-from engine.text import seconds
+from engine.text import seconds, size
 
 WINDOW = 8
 """Steps that the pace is taken from: enough to be steady, few enough to follow a change."""
@@ -57,3 +57,40 @@ class Pace:
             return speed
         about = "" if self.sure else "≈ "
         return f"{speed}, {about}{seconds(self.left(now))} left"
+
+
+class Flow:
+    """Bytes that come, of a number that is known, by their mean pace in the last few seconds."""
+
+    OVER = 10.0
+    """Seconds."""
+
+    def __init__(self, total: int) -> None:
+        self.at, self.total = 0, total
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def tick(self, now: float, at: int) -> None:
+        """Note that `at` bytes are here at the time `now` in seconds."""
+        self.at = at
+        self._seen.append((now, at))
+        while len(self._seen) > 2 and self._seen[1][0] < now - self.OVER:
+            self._seen.popleft()
+
+    @property
+    def part(self) -> float:
+        """How much of all is here, 0 to 1."""
+        return self.at / self.total if self.total else 1.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second; 0 while it is not known."""
+        (began, first), (ended, last) = (self._seen[0], self._seen[-1]) if self._seen else ((0.0, 0), (0.0, 0))
+        return (last - first) / (ended - began) if ended > began else 0.0
+
+    def __str__(self) -> str:
+        """ "34 %  2.1 GiB of 6.5 GiB  52.0 MiB/s, 1:25 left", what is not known left out."""
+        told = f"{100 * self.part:3.0f} %  {size(self.at)} of {size(self.total)}"
+        rate = self.rate
+        if not rate or self.at >= self.total:
+            return told
+        return f"{told}  {size(rate)}/s, {seconds((self.total - self.at) / rate)} left"

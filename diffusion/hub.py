@@ -10,6 +10,7 @@
 
 import os
 import re
+import shlex
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def commit_of(path: Path) -> str:
     return found[-1] if found else ""
 
 
-def how_to_get(source: str, revision: str = "", only: str = "") -> str:
+def how_to_get(source: str, revision: str = "", variant: str = "", only: str = "") -> str:
     """The command that downloads a model, or of it only what an option such as --small names."""
-    return " ".join(filter(None, ["weft models pull", source, revision and f"--revision {revision}", only]))
+    options = [
+        f"--{name} {shlex.quote(value)}" for name, value in (("revision", revision), ("variant", variant)) if value
+    ]
+    return " ".join(filter(None, ["weft models pull", source, *options, only]))

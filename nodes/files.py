@@ -27,13 +27,11 @@ def find_file(source: str, folder: Path, kind: str = "") -> Path:
         return found
     if path.exists() or found is not None:
         raise error(Problem("E-NOTFILE", f"{quoted(source)} is a folder", "name a file in it"))
-    if remote := _REMOTE.fullmatch(source):
-        from huggingface_hub import try_to_load_from_cache
-
-        cached = try_to_load_from_cache(*remote.groups())
-        if isinstance(cached, str):
-            return Path(cached)
+    if (remote := _REMOTE.fullmatch(source)) and ".." not in source:
         repo, name = remote.groups()
+        snapshot = hub.snapshot(repo)
+        if snapshot is not None and (snapshot / name).is_file():
+            return snapshot / name
         hint = f"get it with weft models pull {repo} {name}"
         raise error(Problem("E-NOTFOUND", f"no file {quoted(source)} here or in the hub's cache", hint, exit_code=3))
     raise error(Problem("E-NOTFOUND", f"no file {quoted(source)}", "give the path of the weights", exit_code=3))

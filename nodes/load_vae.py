@@ -40,7 +40,7 @@ def recipe_for(
     """
     from diffusion.vae_loading import UntoldError, recipe_of
 
-    path = find_model(source, folder, revision, "vae")
+    path = find_model(source, folder, revision, "vae", variant)
 
     def read() -> VAERecipe:
         try:

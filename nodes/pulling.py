@@ -66,9 +66,18 @@ class Offer:
     token: str = field(default="", repr=False)
 
     @property
+    def total(self) -> int:
+        """Bytes of all that is wanted."""
+        return sum(file.size for file in self.files)
+
+    @property
     def bytes(self) -> int:
         """What is still to be fetched, without the parts of files that are there."""
-        return sum(max(file.size - _part_size(self.source, file), 0) for file in self.absent)
+        return sum(map(self.lacking, self.absent))
+
+    def lacking(self, file: Wanted) -> int:
+        """Bytes of an absent file that are still to be fetched."""
+        return max(file.size - _part_size(self.source, file), 0)
 
 
 def offer(

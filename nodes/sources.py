@@ -39,10 +39,13 @@ def hub_cache() -> Path:
     return hub.cache()
 
 
-def find_model(source: str, folder: Path, revision: str | None = None, kind: str = "checkpoint") -> Path:
+def find_model(
+    source: str, folder: Path, revision: str | None = None, kind: str = "checkpoint", variant: str | None = None
+) -> Path:
     """The folder or the file of a model. Relative paths are relative to the workflow's folder.
 
-    kind: as `nodes.placed` calls it. Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
+    kind: as `nodes.placed` calls it. variant: of the weights that a message says
+    are to be downloaded. Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
     """
     if source in shipped():
         return SHIPPED / source
@@ -59,7 +62,7 @@ def find_model(source: str, folder: Path, revision: str | None = None, kind: str
         return found
     if hub.is_id(source):
         what = f"no model {quoted(source)}{f' at revision {quoted(revision)}' if revision else ''}"
-        hint = f"get it with {hub.how_to_get(source, revision or '')}"
+        hint = f"get it with {hub.how_to_get(source, revision or '', variant or '')}"
         where = f"neither a folder nor in the hub cache {quoted(str(hub.cache()))}"
         raise error(Problem("E-NOTFOUND", f"{what}, {where}", hint, exit_code=3))
     hint = did_you_mean(source, [*shipped(), *(one.name for one in placed.all_placed(folder))])
@@ -80,7 +83,7 @@ def model_files(
     from diffusion import checkpoint
     from diffusion import folder as layout
 
-    path = find_model(source, folder, revision)
+    path = find_model(source, folder, revision, variant=variant)
     recipes(source, folder, revision, variant, config)
     if path.is_file():
         return list(_single(path, source, folder, config).files)
@@ -104,7 +107,7 @@ def recipes(
     from diffusion import checkpoint, single
     from diffusion import folder as layout
 
-    path = find_model(source, folder, revision)
+    path = find_model(source, folder, revision, variant=variant)
     if path.is_file():
         found = _single(path, source, folder, config)
         return told(lambda: single.recipes(found), source)

@@ -72,6 +72,7 @@ class WeftApp(InOrder[int], inherit_bindings=False):
         self.config = config if config is not None else settings.load()
         self._file = file
         self._conflict_told = False
+        self._pull_told = "none"
         changed: Changed = self.desk_changed
         self.desk = Desk(registry, self.config, history, changed, client, clock)
 
@@ -132,11 +133,23 @@ class WeftApp(InOrder[int], inherit_bindings=False):
 
     def desk_changed(self, what: frozenset[str]) -> None:
         """The desk has something new: the screen on top shows it, others when they come up again."""
+        if "pull" in what:
+            self._tell_pull()
         for screen in reversed(self.screen_stack if self.is_running else []):
             if isinstance(screen, WeftScreen):
                 if screen.is_mounted:
                     screen.desk_changed(what)
                 break
+
+    def _tell_pull(self) -> None:
+        """Of a model that is fetched: that it is here or will not be, and that it is to be agreed to on its screen."""
+        puller = self.desk.puller
+        if puller.status != self._pull_told:
+            self._pull_told = puller.status
+            if puller.status == "offered" and not _is(self.screen, "models"):
+                self.say(f"{puller.told}; M asks")
+            elif puller.status in ("done", "failed"):
+                self.say(puller.told, "information" if puller.status == "done" else "error")
 
     def _tick(self) -> None:
         if self.desk.queue.current is not None or self.desk.client.status in ("starting", "importing"):

@@ -1,8 +1,8 @@
 """Everything that is open and goes on, without a screen: the workflow, its states, the engine, the queue, the history.
 
 Screens call what is here and show what it holds. Whoever made the desk is told what changed, as a set of words: session
-(the text, its problems), board (states of nodes), run (steps and pictures of what runs), queue, engine, log, took. All
-methods are for the event loop; what may block goes to a thread of its own.
+(the text, its problems), board (states of nodes), run (steps and pictures of what runs), queue, engine, log, took, pull
+(a model that is fetched). All methods are for the event loop; what may block goes to a thread of its own.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from tui.client import Client
 from tui.config import Config
 from tui.eta import SHORT, Estimate, estimate, signature
 from tui.history import History, new_id
+from tui.pulling import Puller
 from tui.queue import Order, Queue, about
 from tui.seeds import Mode, next_seeds
 from tui.session import Session
@@ -60,6 +61,7 @@ class Desk:
         self.orders: dict[str, Order] = {}
         """What each of them was."""
         self.client = client(self._hear)
+        self.puller = Puller(self._pulled)
         self.log: deque[tuple[float, str]] = deque(maxlen=LOG_LINES)
         """(seconds since 1970, text)."""
         self.memory: Message = {}
@@ -311,6 +313,13 @@ class Desk:
         self._begin_next()
         self.replan()
 
+    def _pulled(self) -> None:
+        if self._closed:
+            return
+        if self.puller.status == "done":
+            self.replan()
+        self._tell(frozenset({"pull"}))
+
     def note(self, text: str) -> None:
         """A line for the log."""
         self.log.append((time.time(), text))
@@ -338,6 +347,7 @@ class Desk:
         self._closed = True
         if self._plan_timer is not None:
             self._plan_timer.cancel()
+        await self.puller.stop()
         await self.client.close()
         history = self._history
         await asyncio.to_thread(self._io.shutdown)

@@ -36,6 +36,10 @@ class Situation:
     """There is a finished picture."""
     found: bool = False
     """Something was searched for."""
+    missing: bool = False
+    """The selected node, or model, is not here, and there is a way to get it."""
+    fetching: bool = False
+    """A model is being fetched."""
     items: bool = False
     """A list on this screen has a row selected."""
 

@@ -15,6 +15,7 @@ BACK = _("screen.back", "escape", "Back", "to where you came from")
 MAIN = (
     _("run.queue", "f5,ctrl+j,ctrl+enter", "Run", "queue a run of the whole workflow", ("file",)),
     _("run.stop", "x", "Stop", "stop after this step", ("running",)),
+    _("model.fetch", "f", "Fetch", "fetch the model that the node lacks", ("missing",)),
     _("view.cycle", "v", "View", "rails, canvas, JSON", ("file",)),
     _("edit.value", "enter", "Edit", "edit the selected value; from the graph: go to the node's values", ("file",)),
     _("seed.random", "s", "Seed", "a new random seed", ("seed",)),
@@ -69,6 +70,7 @@ MAIN = (
     _("screen.nodes", "L", "", "the library of nodes"),
     _("screen.start", "W", "", "workflows: recent ones, and those that ship"),
     _("screen.models", "M", "", "models: found and missing"),
+    _("model.missing", "", "", "the first model that the workflow lacks", ("file",)),
     _("screen.diff", "D", "", "what changed against the file, or against a run", ("file",)),
     _("screen.log", "g", "", "what the engine said"),
     _("screen.settings", "comma", "", "settings"),
@@ -158,6 +160,8 @@ NODES = (
 
 MODELS = (
     _("models.use", "enter", "Use", "what reads it; from what the workflow reads: to the node", ("file", "items")),
+    _("model.fetch", "f", "Fetch", "fetch a model from the hub: the selected one, or one that is named"),
+    _("model.stop", "x", "Stop", "stop fetching; what came stays", ("fetching",)),
     _("models.digest", "d", "Digest", "compute the SHA-256 of its files", ("items",)),
     _("models.copy", "y", "Copy", "copy its path, or the command that fetches what is missing", ("items",)),
     _("models.find", "slash", "Filter", "models that hold all these words"),

@@ -1,6 +1,9 @@
 """What the open workflow reads: the models and other files that its inputs name, found or missing. Reads headers, so it
 may block."""
 
+import contextlib
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +12,9 @@ from typing import Any
 from engine.errors import Problem, WeftError
 from engine.graph import NodeDef, Workflow
 
-GET = "get it with "
-"""How a hint begins that says which command fetches what is missing."""
+_COMMAND = re.compile("get (?:it|them) with (.+?)(?:, (?:or|and) .*)?$")
+"""A hint that says which command fetches what is missing."""
+PULL = "weft models pull "
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,17 @@ class Need:
     @property
     def command(self) -> str:
         """The command that fetches it; empty where none is known."""
-        hint = self.problem.hint if self.problem is not None else ""
-        return hint.partition(GET)[2].partition(", or ")[0]
+        found = _COMMAND.search(self.problem.hint) if self.problem is not None else None
+        return found[1] if found else ""
+
+    @property
+    def pull(self) -> Sequence[str]:
+        """The words after `weft models pull` that fetch it; none where weft cannot."""
+        if not self.command.startswith(PULL):
+            return ()
+        with contextlib.suppress(ValueError):
+            return shlex.split(self.command.removeprefix(PULL))
+        return ()
 
 
 def needs(workflow: Workflow) -> list[Need]:

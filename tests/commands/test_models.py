@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Weft
@@ -103,6 +104,28 @@ def test_what_was_interrupted_is_gone_on_with(weft: Weft, hub: Hub, tmp_path: Pa
     assert pulled(tmp_path)[name] == FILES[name]
     ranges = {path.partition(COMMIT + "/")[2]: wanted for path, wanted in hub.asked}
     assert ranges[name].startswith("bytes=1")
+
+
+def test_a_program_is_told_in_lines_and_agrees_with_a_word(hub: Hub, tmp_path: Path) -> None:
+    def pull(said: str) -> tuple[int, list[dict[str, Any]]]:
+        command = [sys.executable, "-m", "cli", "models", "pull", "owner/fox", "--jsonl"]
+        done = subprocess.run(command, cwd=ROOT, input=said, capture_output=True, text=True, check=False)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    code, (offer, wrong) = pull("")
+    assert (code, offer["event"], wrong["event"]) == (2, "offer", "error")
+    assert offer["here"] == 0
+    assert offer["bytes"] == sum(len(FILES[name]) for name in TAKEN) == sum(file["size"] for file in offer["files"])
+    assert not any("resolve" in path for path, _ in hub.asked)
+    hub.cut = 1_200_000
+    code, broken = pull("yes\n")
+    assert (code, broken[-1]["event"]) == (3, "error")
+    code, (offer, *told, last) = pull("yes\n")
+    assert (code, last["event"], last["commit"]) == (0, "pulled", COMMIT)
+    assert offer["here"] > 1_000_000, "what came before the connection broke"
+    assert {one["event"] for one in told} == {"progress"}
+    assert [one["at"] for one in told] == sorted(one["at"] for one in told)
+    assert told[-1]["at"] == told[-1]["total"] == offer["here"] + offer["bytes"]
 
 
 def test_a_killed_pull_leaves_nothing_wrong_and_is_gone_on_with(hub: Hub, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.pace import Pace
+from commands.pace import Flow, Pace
 
 
 def paced(times, total=10):
@@ -56,3 +56,18 @@ def test_a_node_that_goes_on_from_an_earlier_run_has_no_pace_at_first():
     assert pace.text(10.0) == ""
     pace.tick(12.0, 101, 1000)
     assert pace.text(12.0).startswith("2.0 s/it, ≈ ")
+
+
+def test_bytes_are_told_with_pace_and_time_left():
+    flow = Flow(100 << 20)
+    assert str(flow) == "  0 %  0 B of 100.0 MiB"
+    flow.tick(0.0, 20 << 20)  # what was here before says nothing of the pace
+    assert str(flow) == " 20 %  20.0 MiB of 100.0 MiB"
+    flow.tick(1.0, 40 << 20)
+    assert str(flow) == " 40 %  40.0 MiB of 100.0 MiB  20.0 MiB/s, 3.0 s left"
+    for second in range(2, 22):
+        flow.tick(float(second), (40 << 20) + (second << 20))
+    assert str(flow) == " 61 %  61.0 MiB of 100.0 MiB  1.0 MiB/s, 39 s left"
+    flow.tick(22.0, 100 << 20)
+    assert str(flow) == "100 %  100.0 MiB of 100.0 MiB"
+    assert str(Flow(0)) == "100 %  0 B of 0 B"

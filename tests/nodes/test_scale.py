@@ -229,6 +229,6 @@ def test_a_file_in_the_cache_of_the_hub_is_found(upscalers, tmp_path, monkeypatc
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(commit)
     (repo / "snapshots" / commit / "x2.safetensors").write_bytes((upscalers / "compact.safetensors").read_bytes())
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     pixels, _ = upscale(upscalers, "owner/Upscalers/x2.safetensors", picture(8, 8))
     assert pixels.shape == (1, 16, 16, 3)

@@ -88,6 +88,7 @@ class WeftScreen(Screen[Any]):
             "file": session is not None,
             "running": desk.queue.current is not None,
             "engine": desk.client.alive,
+            "fetching": desk.puller.busy,
             "image": any(str(o.get("mime", "")).startswith("image/") for r in desk.runs.values() for o in r.outputs),
         }
 

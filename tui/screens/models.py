@@ -12,7 +12,8 @@ from textual.widgets import Static
 from engine.text import size
 from tui import look
 from tui.needs import Need, needs
-from tui.screens.lists import ListScreen, Rows
+from tui.screens.fetching import Fetching
+from tui.screens.lists import Rows
 from tui.screens.modals import AskText, Choose
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ FILES = 8
 """Files of a model that are listed."""
 
 
-class ModelsScreen(ListScreen):
-    """See the module."""
+class ModelsScreen(Fetching):
+    """See the module. node: select what it lacks; missing: the first one that is missing; fetch: and fetch that."""
 
     NAME = "models"
     HEAD = "Models"
@@ -38,8 +39,9 @@ class ModelsScreen(ListScreen):
     ModelsScreen #about { height: auto; max-height: 50%; min-height: 3; background: $surface; padding: 0 1; }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, node: str = "", *, missing: bool = False, fetch: bool = False) -> None:
         super().__init__()
+        self._wish = (node, fetch) if node or missing else None
         self._words = ""
         self._needs: list[Need] = []
         self._found: list[Found] = []
@@ -50,6 +52,7 @@ class ModelsScreen(ListScreen):
     def body(self) -> Iterable[Widget]:
         """The models, and what is known of the selected one."""
         yield Rows(compact=True)
+        yield Static(id="pull")
         yield Static(id="about")
 
     def on_mount(self) -> None:
@@ -77,11 +80,25 @@ class ModelsScreen(ListScreen):
         self._needs, self._found, self._told = needed, found, ""
         self._digests = {**known, **self._digests}
         self.desk_changed(frozenset({"models"}))
+        self._grant()
+
+    def _grant(self) -> None:
+        """Select, and fetch, what this screen was opened for."""
+        if self._wish is not None:
+            node, fetch = self._wish
+            self._wish = None
+            lacks = [i for i, n in enumerate(self._needs) if n.problem is not None and node in ("", n.node)]
+            if lacks and (row := f"need {lacks[0]}") in self._ids:
+                self.query_one(Rows).highlighted = self._ids.index(row)
+                if fetch:
+                    self.action_model_fetch()
 
     def desk_changed(self, what: frozenset[str]) -> None:
         """A value may name another model now."""
         if "session" in what and self._version >= 0:
             self._look()
+        if "pull" in what and self.puller.status == "done":
+            self._gather()
         super().desk_changed(what)
 
     def entries(self) -> Sequence[tuple[str, Text]]:
@@ -147,7 +164,7 @@ class ModelsScreen(ListScreen):
         dim, plain = look.style(self.app, "dim"), look.style(self.app, "text")
         if need is not None and need.problem is not None:
             text.append(f"⇩ {look.safe(need.problem.what, 300)}\n", look.style(self.app, "missing model"))
-            text.append(look.safe(need.problem.hint, 300), plain)
+            text.append(look.safe(need.problem.hint, 300) + ("; f does it" if need.pull else ""), plain)
         if model is not None:
             text.append(f"{look.safe(str(model.path), 200)}\n", plain)
             if model.wrong:

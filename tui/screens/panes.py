@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from engine.graph import Link, reference
 from tui import look
-from tui.board import Run
+from tui.board import Run, State
 from tui.screens.base import WIDE, WeftScreen
 from tui.seeds import seeds_of
 from tui.session import Session
@@ -194,6 +194,7 @@ class Panes(WeftScreen):
         return {
             **found,
             "node": bool(self.graph.selected),
+            "missing": self.desk.board.view(self.graph.selected).state is State.MISSING,
             "field": in_params and field is not None and field.editable,
             "link": in_params and field is not None and bool(field.node) and field.spec is not None,
             "number": in_params and field is not None and field.editable and field.kind not in ("text", "value"),

@@ -55,6 +55,14 @@ class Running(Editing):
         self.desk.free()
         self.weft.say("the engine lets go of its models")
 
+    def action_model_fetch(self) -> None:
+        """Fetch what the selected node lacks."""
+        self.weft.show_screen("models", node=self.graph.selected, fetch=True)
+
+    def action_model_missing(self) -> None:
+        """The models, the first one that is missing selected."""
+        self.weft.show_screen("models", missing=True)
+
     def action_run_times(self) -> None:
         """Ask how many, and queue them."""
 

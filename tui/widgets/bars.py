@@ -29,7 +29,9 @@ class HeaderBar(Widget):
     def render(self) -> Text:
         """The line."""
         left = self._file()
-        right = Text(" · ").join([part for part in (self._device(), self._engine(), self._runs()) if part])
+        right = Text(" · ").join(
+            [part for part in (self._pull(), self._device(), self._engine(), self._runs()) if part]
+        )
         room = self.size.width - right.cell_len - 2
         if left.cell_len > room:
             left.truncate(max(room, 8), overflow="ellipsis")
@@ -71,6 +73,11 @@ class HeaderBar(Widget):
             "dead": ("engine gone", "failed"),
         }.get(client.status)
         return Text(told[0], look.style(self.app, told[1])) if told else Text()
+
+    def _pull(self) -> Text:
+        puller = self._desk.puller
+        told = f"{State.MISSING.glyph} {100 * puller.flow.part:.0f} %"
+        return Text(told if puller.status == "fetching" else "", look.style(self.app, "running"))
 
     def _runs(self) -> Text:
         queue = self._desk.queue

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -20,6 +20,9 @@ class Hub:
     files: dict[str, bytes]
     url: str = ""
     cut: int = 0
+    hold: int = 0
+    """Bytes after which an answer waits for `go_on`."""
+    go_on: Event = field(default_factory=Event)
     lie: str = ""
     """A file whose content is not the one announced."""
     status: int = 200
@@ -78,7 +81,11 @@ def serving(files: dict[str, bytes]) -> Iterator[Hub]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(data)
+            at = hub.hold if 0 < hub.hold < len(data) else len(data)
+            self.wfile.write(data[:at])
+            if at < len(data) and hub.go_on.wait(60):
+                with suppress(OSError):  # whoever asked may be gone
+                    self.wfile.write(data[at:])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -87,6 +94,7 @@ def serving(files: dict[str, bytes]) -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()
