@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.errors import Problem, error
@@ -82,7 +81,11 @@ class PixelView(Container):
         if self.picture is None:
             yield Static(self._empty, markup=False)
             return
-        from textual_image.widget import SixelImage, TGPImage
+        if self._kind == "sixel":
+            from tui.widgets.sixels import Sixels
 
-        made: Widget = (SixelImage if self._kind == "sixel" else TGPImage)(self.picture)
-        yield made
+            yield Sixels(self.picture)
+        else:
+            from textual_image.widget import TGPImage
+
+            yield TGPImage(self.picture)

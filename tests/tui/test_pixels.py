@@ -1,14 +1,17 @@
 """Finished pictures in the terminal's own pixels: what a terminal says that it can, and what is then drawn."""
 
+import asyncio
 import json
 import os
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from fake_engine import WORKFLOW, Stage, picture, play
+from PIL import Image
 from real_terminal import ROOT
 
 from engine.errors import WeftError
@@ -73,6 +76,32 @@ def test_without_textual_image_it_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert pixels.drawn_as("auto") == "half"
     with pytest.raises(WeftError, match=r"sixel needs textual-image; install weft\[images\]"):
         pixels.drawn_as("sixel")
+
+
+def test_a_large_picture_is_encoded_beside_the_event_loop(tmp_path: Path) -> None:
+    made = tmp_path / "made.png"
+    rows = range(1200)
+    noise = bytes((x * x + 7 * y * x) >> 3 & 255 for y in rows for x in range(1200))
+    Image.merge("RGB", [Image.frombytes("L", (1200, 1200), noise)] * 3).save(made)
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        while True:
+            before = time.thread_time()  # of the loop's thread alone, however busy the machine is
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - before)
+
+    async def work(stage: Stage) -> None:
+        beating = asyncio.ensure_future(beat())
+        stage.app.show_screen("image", path=str(made))
+        await stage.until(lambda: "\x1bP" in stage.text(), 60)
+        beating.cancel()
+        sixels = stage.text().partition("\x1bP")[2].partition("\x1b\\")[0]
+        assert len(sixels) > 100_000
+        assert longest < 0.1
+
+    play(work, tmp_path, pixels="sixel", size=(160, 50))
 
 
 @pytest.mark.parametrize(("kind", "sign"), [("sixel", "\x1bP"), ("tgp", "\U0010eeee"), ("half", "▀")])
