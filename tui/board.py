@@ -59,6 +59,7 @@ class Cell:
     peak_bytes: int = 0
     because: str = ""
     problems: Sequence[Message] = ()
+    traceback: str = ""
     files: Sequence[Mapping[str, str]] = ()
     text: str = ""
 
@@ -194,6 +195,7 @@ class Run:
                 self.outputs += [{**file, "node": at[1], "variant": at[0]} for file in cell.files]
             case "node_failed":
                 cell.state, cell.problems = State.FAILED, event["problems"]
+                cell.traceback = event.get("traceback", "")
                 self.problems += event["problems"]
             case "node_skipped":
                 cell.state, cell.because = State.CANCELLED, event["because"]
@@ -298,6 +300,12 @@ class Board:
         if self.run is not None and self.view(node).state is State.FAILED:
             found += [p for (_, name), cell in self.run.cells.items() if name == node for p in cell.problems]
         return found
+
+    def traceback_at(self, node: str) -> str:
+        """Of a node that failed, where in the code: for whoever writes nodes. Empty where nothing is known."""
+        if self.run is None or self.view(node).state is not State.FAILED:
+            return ""
+        return next((c.traceback for (_, name), c in self.run.cells.items() if name == node and c.traceback), "")
 
 
 def _cell_view(cell: Cell, over: int, count: int) -> View:

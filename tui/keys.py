@@ -38,6 +38,8 @@ class Situation:
     """Something was searched for."""
     missing: bool = False
     """The selected node, or model, is not here, and there is a way to get it."""
+    trace: bool = False
+    """The selected node has failed, and it is known where in the code."""
     fetching: bool = False
     """A model is being fetched."""
     items: bool = False

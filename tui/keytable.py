@@ -16,6 +16,7 @@ MAIN = (
     _("run.queue", "f5,ctrl+j,ctrl+enter", "Run", "queue a run of the whole workflow", ("file",)),
     _("run.stop", "x", "Stop", "stop after this step", ("running",)),
     _("model.fetch", "f", "Fetch", "fetch the model that the node lacks", ("missing",)),
+    _("error.traceback", "t", "Traceback", "the traceback of a node that failed: unfold it, or fold it", ("trace",)),
     _("view.cycle", "v", "View", "rails, canvas, JSON", ("file",)),
     _("edit.value", "enter", "Edit", "edit the selected value; from the graph: go to the node's values", ("file",)),
     _("seed.random", "s", "Seed", "a new random seed", ("seed",)),

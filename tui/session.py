@@ -93,6 +93,11 @@ class Session:
         """The nodes by id, as the file has them."""
         return self.document.nodes if self.document is not None else {}
 
+    def line_of(self, node: str) -> int:
+        """The line of the text at which a node begins; 0 where that is not known."""
+        found = self.document.json if self.document is not None else None
+        return found.locate(("nodes", node), key=True)[0] if found is not None and node in self.nodes else 0
+
     @property
     def errors(self) -> list[Problem]:
         """The problems that keep it from running."""

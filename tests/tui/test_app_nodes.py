@@ -124,3 +124,36 @@ def test_every_live_action_of_every_screen_can_be_done(
         assert stage.app._exception is None
 
     play(work, tmp_path, file)
+
+
+def test_the_traceback_of_a_failed_node_is_folded_until_it_is_asked_for(tmp_path: Path, file: Path) -> None:
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 3, in run\nValueError: [/bold] no \x1b[31m\n'
+
+    async def work(stage: Stage) -> None:
+        await stage.press("f5")
+        stage.engine.begin()
+        stage.engine.node("started", "denoise")
+        problem = {"code": "E-RUN", "what": "no", "where": "denoise", "node": "denoise", "input": "", "hint": ""}
+        stage.engine.node("failed", "denoise", problems=[problem], traceback=trace)
+        stage.engine.end("failed")
+        stage.main.go_to("denoise")
+        await stage.until(lambda: "✗ E-RUN: no" in stage.text())
+        assert "Error · denoise · UNetDenoise" in stage.text()
+        line = file.read_text().partition('"denoise"')[0].count("\n") + 1
+        assert f"{file.name}:{line}" in stage.text()
+        assert "▸ traceback, 3 lines: t" in stage.text()
+        assert "ValueError" not in stage.text()
+        await stage.press("t")
+        assert "▾ traceback" in stage.text()
+        assert "ValueError: [/bold] no ⟨U+001B⟩[31m" in stage.text()
+        await stage.press("t")
+        assert "ValueError" not in stage.text()
+        await stage.press("y")
+        await stage.type("traceback of denoise")
+        await stage.press("enter")
+        assert stage.app.clipboard == trace
+        stage.main.go_to("decode")
+        await stage.settle()
+        assert "▸ traceback" not in stage.text()
+
+    play(work, tmp_path, file)

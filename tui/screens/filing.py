@@ -139,8 +139,8 @@ class Filing(Panes):
         line = 1
         if session.errors:
             line = max(session.errors[0].place.line, 1)
-        elif session.document is not None and session.document.json is not None and self.graph.selected:
-            line = session.document.json.locate(("nodes", self.graph.selected), key=True)[0]
+        elif self.graph.selected:
+            line = session.line_of(self.graph.selected) or 1
         words = editor_command(session.path, line)
         if words is None:
             self.weft.say("no editor was found: set $EDITOR", "warning")

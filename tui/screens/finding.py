@@ -53,6 +53,13 @@ class Finding(Panes):
         """The one found before."""
         self._find(-1)
 
+    def action_error_traceback(self) -> None:
+        """Unfold the traceback, or fold it."""
+        self.params.unfolded = not self.params.unfolded
+        self._show_params()
+        if self.pane == "graph" and self.has_class("-single"):
+            self.action_pane_params()
+
     def action_copy_menu(self) -> None:
         """Choose what to copy."""
         session, node = self.desk.session, self.graph.selected
@@ -64,6 +71,8 @@ class Finding(Panes):
         problems = self.desk.board.problems_at(node)
         if problems:
             texts[f"problems of {node}"] = "\n".join(problem_line(problem) for problem in problems)
+        if traceback := self.desk.board.traceback_at(node):
+            texts[f"traceback of {node}"] = traceback
         raw = session.nodes.get(node)
         if raw is not None:
             texts[f"node {node}"] = json.dumps({node: raw}, ensure_ascii=False)

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from engine.graph import Link, reference
 from tui import look
 from tui.board import Run, State
+from tui.needs import PULL
 from tui.screens.base import WIDE, WeftScreen
 from tui.seeds import seeds_of
 from tui.session import Session
@@ -176,6 +177,8 @@ class Panes(WeftScreen):
         kind = board.types.get(node, "")
         self.graph.border_title = Text("Graph")
         title = f"{look.safe(node, 40)} · {look.safe(kind, 40)}" if node else "Params"
+        if node and board.view(node).state is State.FAILED:
+            title = f"Error · {title}"
         self.params.border_title = Text(title)
         preview, run = "Preview", board.run
         if run is not None and run.preview is not None and run.active:
@@ -194,7 +197,8 @@ class Panes(WeftScreen):
         return {
             **found,
             "node": bool(self.graph.selected),
-            "missing": self.desk.board.view(self.graph.selected).state is State.MISSING,
+            "missing": self._can_be_fetched(),
+            "trace": bool(self.desk.board.traceback_at(self.graph.selected)),
             "field": in_params and field is not None and field.editable,
             "link": in_params and field is not None and bool(field.node) and field.spec is not None,
             "number": in_params and field is not None and field.editable and field.kind not in ("text", "value"),
@@ -203,6 +207,11 @@ class Panes(WeftScreen):
             "redo": session.can_redo,
             "found": bool(self.graph.found),
         }
+
+    def _can_be_fetched(self) -> bool:
+        board, node = self.desk.board, self.graph.selected
+        missing = board.view(node).state is State.MISSING
+        return missing and any(PULL in problem.get("hint", "") for problem in board.problems_at(node))
 
     def _has_seed(self, session: Session) -> bool:
         if self._seeds[0] != session.version:

@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.text import plural
 from engine.views.cells import padded, width
 from tui import look
 from tui.board import Board, State
@@ -44,6 +45,8 @@ class ParamsPane(ScrollView, inherit_bindings=False):
         self.rows: list[Row] = []
         self.marked: tuple[str, ...] = ()
         """The keys of fields that are marked, as axes of a comparison are, in the order of marking."""
+        self.unfolded = False
+        """Whether the traceback of a node that failed is shown."""
         self._at = 0
         self._node = ""
         self._name_width = 0
@@ -58,7 +61,7 @@ class ParamsPane(ScrollView, inherit_bindings=False):
     def show(self, session: Session | None, board: Board, node: str, seed_mode: str) -> None:
         """Show a node. Of the node that was shown before the selected row stays selected."""
         before = self.field.key if self.field is not None else ""
-        rows = _rows(session, board, node) if session is not None else []
+        rows = _rows(session, board, node, self.unfolded) if session is not None else []
         if rows == self.rows and node == self._node and seed_mode == self._seed_mode:
             return
         self.rows, self._seed_mode = rows, seed_mode
@@ -160,7 +163,7 @@ class ParamsPane(ScrollView, inherit_bindings=False):
         return segments
 
 
-def _rows(session: Session, board: Board, node: str) -> list[Row]:
+def _rows(session: Session, board: Board, node: str, unfolded: bool) -> list[Row]:
     rows: list[Row] = []
     view = board.view(node)
     for problem in board.problems_at(node):
@@ -168,6 +171,12 @@ def _rows(session: Session, board: Board, node: str) -> list[Row]:
         rows.append(Row(look.safe(f"{view.state.glyph} {problem['code']}{at}: {problem['what']}", 400), "failed"))
         if problem.get("hint"):
             rows.append(Row(look.safe(f"  → {problem['hint']}", 400), "stale"))
+    if rows and (line := session.line_of(node)):
+        rows.append(Row(f"  {look.safe(session.name, 60)}:{line}", "dim"))
+    if lines := board.traceback_at(node).splitlines():
+        rows.append(Row(f"  {'▾' if unfolded else '▸'} traceback, {plural(len(lines), 'line')}: t", "dim"))
+        rows += [Row(f"    {look.safe(line, 400)}", "dim") for line in lines] if unfolded else []
+        rows.append(Row())
     if view.why and view.state not in (State.FAILED, State.INVALID, State.MISSING, State.CACHED):
         rows.append(Row(look.safe(f"{view.state.glyph} {view.why}"), str(view.state)))
     about = session.nodes.get(node)
