@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -267,6 +267,12 @@ class WeftApp(InOrder[int], inherit_bindings=False):
         main = self._main()
         if main is not None:
             main.go_to(node)
+
+    def compare_again(self, sweep: Mapping[str, Sequence[Any]]) -> None:
+        """Ask for values of the axes of a comparison, its own to begin with."""
+        main = self._main()
+        if main is not None:
+            main.compare_over(sweep)
 
     def _main(self) -> "MainScreen | None":
         from tui.screens.main import MainScreen

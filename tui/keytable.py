@@ -104,6 +104,9 @@ COMPARE = (
     _("compare.image", "enter", "Open", "the picture full screen", ("items",)),
     _("compare.pick", "p", "Pick", "its values become the workflow's", ("file", "items")),
     _("run.stop", "x", "Stop", "stop after this step; what is done stays", ("running",)),
+    _("compare.mark", "m", "Mark", "mark a picture; f on another then flips between the two", ("items",)),
+    _("compare.flip", "f", "Flip", "flip between the marked picture, or the one before, and it", ("items",)),
+    _("compare.axes", "a", "Axes", "compare again, over other values", ("file", "items")),
     _("compare.up", "up,k", "", "the picture above", ("items",)),
     _("compare.down", "down,j", "", "the picture below", ("items",)),
     _("compare.left", "left,h", "", "the picture to the left", ("items",)),
@@ -176,7 +179,7 @@ LOG = (
 )
 
 IMAGE = (
-    _("image.next", "right,l,n", "Next", "the next picture"),
+    _("image.next", "right,l,n,f", "Next", "the next picture"),
     _("image.previous", "left,h,N", "Previous", "the picture before"),
     _("image.load", "enter", "Workflow", "open the workflow that made it, with its values, as a copy", ("items",)),
     _("image.facts", "i", "Facts", "what it was made from, or the picture alone", ("image",)),

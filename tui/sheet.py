@@ -1,5 +1,6 @@
 """The grid of a comparison: which variant stands where, what it is called, how far it is. Pure."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,12 @@ def read_axis(field: Field, text: str) -> list[Any]:
     if len(values) > MOST:
         raise error(Problem("E-LIMIT", f"{len(values)} values, limit {MOST}"))
     return values
+
+
+def typed(values: Sequence[Any]) -> str:
+    """Values of an axis as they would be typed; `read_axis` reads them back."""
+    texts = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+    return ", ".join(text.replace(",", "\\,") for text in texts)
 
 
 def suggested(field: Field, count: int = 3) -> str:

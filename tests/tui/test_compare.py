@@ -15,7 +15,7 @@ from tui.board import Run, State
 from tui.client import Client
 from tui.fields import fields_of, params_of
 from tui.session import Session
-from tui.sheet import Sheet, progress_of, read_axis, suggested
+from tui.sheet import Sheet, progress_of, read_axis, suggested, typed
 
 TWO = Sheet({"seed": [42, 43, 44], "guide.scale": [3.0, 5.0, 6.5, 8.0, 12.0]})
 
@@ -134,6 +134,52 @@ def test_axes_are_marked_swept_shown_and_picked(tmp_path: Path, file: Path) -> N
         assert stage.screen_name == "compare"
 
     play(work, tmp_path, file)
+
+
+def test_two_pictures_are_flipped_between_and_other_values_are_compared(tmp_path: Path, file: Path) -> None:
+    async def work(stage: Stage) -> None:
+        await marked(stage)
+        run = stage.app.desk.runs[stage.engine.sent_runs()[-1]["run"]]
+        stage.engine.begin()
+        for variant in (7, 8):
+            saved = tmp_path / f"{variant}.png"
+            saved.write_bytes(picture())
+            row = {"run": run.id, "variant": variant, "node": "save", "type": "SaveImage", "key": "k"}
+            stage.engine.feed(
+                {"event": "node_started", **row},
+                {"event": "node_finished", **row, "seconds": 1.0, "peak_bytes": 0, "digests": {}, "text": "",
+                 "files": [{"path": str(saved), "digest": "", "mime": "image/png"}]},
+            )  # fmt: skip
+        await stage.until(lambda: "Compare · seed × scale · 15 runs · 2 done" in stage.text())
+        await stage.press("f")
+        assert "flipping takes two pictures" in stage.text()
+        await stage.press("down", "l", "l", "m")
+        assert "★ 43 · 6.5" in stage.text()
+        await stage.press("l", "f")
+        for name in ("8.png", "7.png", "8.png"):
+            await stage.until(lambda name=name: name in stage.row("8 × 8"))  # type: ignore[misc]
+            await stage.press("f")
+        await stage.press("escape", "a")
+        assert stage.screen_name == "AskText"
+        assert "42, 43, 44" in stage.text()
+        await stage.press("ctrl+u")
+        await stage.type("1,2")
+        await stage.press("enter")
+        assert "3.0, 5.0, 6.5, 8.0, 12.0" in stage.text()
+        await stage.press("enter")
+        await stage.until(lambda: stage.screen_name == "compare")
+        assert stage.app.desk.queue.waiting[0].command["sweep"]["seed"] == [1, 2]
+
+    play(work, tmp_path, file)
+
+
+def test_what_was_compared_can_be_typed_again(file: Path) -> None:
+    import nodes
+
+    session = Session.open(file, nodes.registry())
+    prompt, seed = (next(f for f in params_of(session) if f.name == name) for name in ("prompt", "seed"))
+    for field, values in ((prompt, ["a, b", "c"]), (seed, [1, 2])):
+        assert read_axis(field, typed(values)) == values
 
 
 def test_without_marks_the_axes_are_asked_for(tmp_path: Path, file: Path) -> None:

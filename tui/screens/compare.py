@@ -10,8 +10,10 @@ from textual.widgets import Static
 
 from engine.errors import WeftError
 from tui import look
+from tui.board import State
 from tui.screens.base import WeftScreen
 from tui.sheet import Sheet
+from tui.widgets.bars import HeaderBar
 from tui.widgets.compare import CompareGrid
 from tui.widgets.picture import opened
 
@@ -103,12 +105,21 @@ class CompareScreen(WeftScreen):
         values = "   ".join(f"{name} {value}" for name, value in sheet.values(grid.at).items())
         paths = [str(o["path"]) for o in run.outputs if o.get("variant") == grid.at]
         sheets = [str(o["path"]) for o in run.outputs if o.get("variant") is None]
-        done = len({o.get("variant") for o in run.outputs if isinstance(o.get("variant"), int)})
-        left = self.desk.left() if self.desk.current is run else None
-        parts = [f"{sheet.count} runs · {done} done", f"ETA {left}" if left is not None else "", values, *paths[:1]]
-        parts += [f"sheet: {path}" for path in sheets]
+        parts = [values, *paths[:1], *(f"sheet: {path}" for path in sheets)]
         text = "   ".join(look.safe(part, 120) for part in parts if part)
+        header = self.query_one(HeaderBar)
+        header.title = f"Compare · {self._how_far(grid)}"
+        header.refresh()
         self.query_one("#about", Static).update(Text(text, look.style(self.app, "text"), no_wrap=True))
+
+    def _how_far(self, grid: CompareGrid) -> str:
+        states = grid.states()
+        done, running = states.count(State.DONE), states.count(State.RUNNING)
+        left = self.desk.left() if self.desk.current is grid.run else None
+        parts = [" × ".join(name.rpartition(".")[2] for name in grid.sheet.names), f"{grid.sheet.count} runs",
+                 f"{done} done", f"{running} running" if running else "",
+                 f"ETA {left}" if left is not None else ""]  # fmt: skip
+        return " · ".join(filter(None, parts))
 
     def facts(self) -> dict[str, Any]:
         """A picture is selected."""
@@ -142,13 +153,37 @@ class CompareScreen(WeftScreen):
         if event.again:
             self.action_compare_image()
 
+    def _path(self, variant: int) -> str:
+        outputs = self.grid.run.outputs if self.grid is not None else []
+        return next((str(o["path"]) for o in outputs if o.get("variant") == variant), "")
+
     def action_compare_image(self) -> None:
         """The selected picture full screen."""
-        grid = self.grid
-        outputs = grid.run.outputs if grid is not None else []
-        path = next((str(o["path"]) for o in outputs if grid is not None and o.get("variant") == grid.at), "")
-        if path:
+        if self.grid is not None and (path := self._path(self.grid.at)):
             self.weft.show_screen("image", path=path)
+
+    def action_compare_mark(self) -> None:
+        """Mark the selected picture, or no longer."""
+        if (grid := self.grid) is not None:
+            grid.marked = -1 if grid.marked == grid.at else grid.at
+            grid.refresh()
+
+    def action_compare_flip(self) -> None:
+        """The marked picture and the selected one in turn, full screen."""
+        if (grid := self.grid) is None:
+            return
+        other = grid.marked if grid.marked not in (-1, grid.at) else max(grid.at - 1, 0)
+        pair = [path for variant in (other, grid.at) if (path := self._path(variant))]
+        if len(set(pair)) == 2:
+            self.weft.show_screen("image", path=pair[1], among=pair)
+        else:
+            self.weft.say("flipping takes two pictures that are there: mark one with m, and go to another", "warning")
+
+    def action_compare_axes(self) -> None:
+        """Ask for other values of the same axes, those of this comparison to begin with."""
+        if (grid := self.grid) is not None:
+            self.weft.show_screen("main")
+            self.weft.compare_again(grid.sheet.sweep)
 
     def action_compare_pick(self) -> None:
         """Its values become the workflow's, as one change that can be undone."""

@@ -1,12 +1,13 @@
 """What the keys of the main screen do about comparing: marking values, asking for the axes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import WeftError
 from tui.fields import Field, fields_of, params_of
 from tui.screens.modals import AskText, Choose
 from tui.screens.panes import Panes
-from tui.sheet import MOST, Sheet, read_axis, suggested
+from tui.sheet import MOST, Sheet, read_axis, suggested, typed
 
 AXES = 2
 
@@ -29,16 +30,26 @@ class Comparing(Panes):
 
     def action_compare_open(self) -> None:
         """Compare over the marked values; where none is marked, ask for them."""
-        session = self.desk.session
-        if session is None:
-            return
-        fields = {field.key: field for field in params_of(session) if field.editable}
-        fields |= {f.key: f for node in session.nodes for f in fields_of(session, node) if f.editable and not f.param}
+        fields = self._axes()
         axes = [fields[key] for key in self.params.marked if key in fields]
         if axes:
             self._ask_values(axes, {})
-        else:
+        elif fields:
             self._ask_axis(fields, [])
+
+    def compare_over(self, sweep: Mapping[str, Sequence[Any]]) -> None:
+        """Compare over the axes of another comparison: its values are there to be changed."""
+        fields = self._axes()
+        self._ask_values([fields[name] for name in sweep if name in fields], {}, sweep)
+
+    def _axes(self) -> dict[str, Field]:
+        session = self.desk.session
+        if session is None:
+            return {}
+        fields = {field.key: field for field in params_of(session) if field.editable}
+        return fields | {
+            f.key: f for node in session.nodes for f in fields_of(session, node) if f.editable and not f.param
+        }
 
     def _ask_axis(self, fields: dict[str, Field], axes: list[Field]) -> None:
         options = [(key, key, f"{field.shown}  {field.about}") for key, field in fields.items() if field not in axes]
@@ -57,7 +68,9 @@ class Comparing(Panes):
         title = "Compare over which values?" if not axes else f"{axes[0].key}, and across?"
         self.app.push_screen(Choose(title, options), take)
 
-    def _ask_values(self, axes: list[Field], sweep: dict[str, list[Any]]) -> None:
+    def _ask_values(
+        self, axes: list[Field], sweep: dict[str, list[Any]], before: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
         if len(sweep) == len(axes):
             self._compare(sweep)
             return
@@ -66,9 +79,10 @@ class Comparing(Panes):
 
         def take(text: str | None) -> None:
             if text is not None:
-                self._ask_values(axes, {**sweep, field.key: read_axis(field, text)})
+                self._ask_values(axes, {**sweep, field.key: read_axis(field, text)}, before)
 
-        window = AskText(f"Values of {field.key}", suggested(field), hint, lambda text: read_axis(field, text))
+        values = typed((before or {}).get(field.key, ())) or suggested(field)
+        window = AskText(f"Values of {field.key}", values, hint, lambda text: read_axis(field, text))
         self.app.push_screen(window, take)
 
     def _compare(self, sweep: dict[str, list[Any]]) -> None:

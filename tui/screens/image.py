@@ -2,7 +2,7 @@
 start."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ NAME = 10
 
 
 class ImageScreen(WeftScreen):
-    """See the module. path: the picture to begin with; the latest, if not given."""
+    """See the module. path: the picture to begin with; the latest, if not given. among: the pictures to turn over, in
+    place of all."""
 
     NAME = "image"
     HEAD = "Picture"
@@ -43,9 +44,10 @@ class ImageScreen(WeftScreen):
     ImageScreen #facts { height: auto; }
     """
 
-    def __init__(self, path: str = "") -> None:
+    def __init__(self, path: str = "", among: Sequence[str] = ()) -> None:
         super().__init__()
         self.path = path
+        self._among = among
         self.origin: Origin | None = None
 
     def body(self) -> Iterable[Widget]:
@@ -58,13 +60,13 @@ class ImageScreen(WeftScreen):
     def on_mount(self) -> None:
         """Show the picture."""
         self.set_class(self.app.size.width >= 100, "-facts")
-        pictures = self.weft.pictures()
+        pictures = self._among or self.weft.pictures()
         if not self.path and pictures:
             self.path = pictures[-1]
         self._turn(0)
 
     def _turn(self, step: int) -> None:
-        pictures = self.weft.pictures()
+        pictures = self._among or self.weft.pictures()
         if self.path in pictures:
             self.path = pictures[(pictures.index(self.path) + step) % len(pictures)]
         self.origin = None
@@ -99,7 +101,7 @@ class ImageScreen(WeftScreen):
         view = self.query_one("#picture")
         assert isinstance(view, PictureView | PixelView)
         view.show(picture, wrong)
-        pictures = self.weft.pictures()
+        pictures = self._among or self.weft.pictures()
         parts = [look.safe(PurePath(path).name, 80)]
         if picture is not None:
             parts += [f"{picture.width} × {picture.height}", f"{size / 1024:.0f} KiB"]

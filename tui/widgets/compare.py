@@ -48,6 +48,8 @@ class CompareGrid(ScrollView, inherit_bindings=False):
         self.sheet, self.run = sheet, run
         self.at = 0
         """The selected variant."""
+        self.marked = -1
+        """The variant that is compared with others; negative: none."""
         self.pictures: dict[int, Image] = {}
         self._drawn: dict[int, tuple[object, list[list[Segment]]]] = {}
         self._progress: dict[int, Progress] = {}
@@ -63,6 +65,10 @@ class CompareGrid(ScrollView, inherit_bindings=False):
         """Show how far everything is."""
         self._progress = {variant: progress_of(self.run, variant) for variant in range(self.sheet.count)}
         self._measure()
+
+    def states(self) -> list[State]:
+        """Of all variants, as far as they were shown."""
+        return [progress.state for progress in self._progress.values()]
 
     def put(self, variant: int, picture: "Image") -> None:
         """Show the picture of a variant."""
@@ -150,7 +156,8 @@ class CompareGrid(ScrollView, inherit_bindings=False):
         style = look.style(self.app, role, bold=chosen)
         across, down, corners = _CHOSEN if chosen else _PLAIN
         if inside in (0, high - 1):
-            text = self.sheet.title(variant) if inside == 0 else f"{progress.state.glyph} {progress.detail}"
+            star = "★ " if variant == self.marked else ""
+            text = star + self.sheet.title(variant) if inside == 0 else f"{progress.state.glyph} {progress.detail}"
             text = look.safe(f" {text} ", wide - 4)
             first, last = (corners[0], corners[1]) if inside == 0 else (corners[2], corners[3])
             fill = across * max(wide - 3 - width(text), 0)
