@@ -97,6 +97,10 @@ LIGHT = {
     "a model's folder": ("import diffusion.folder, nodes.sources", {"pydantic"}),
     "cli": ("import cli", {"pydantic", "networkx", "rich"}),
     "nodes": ("import nodes; list(nodes.registry().classes())", {"networkx"}),
+    "the first screen": (
+        "import tui.app, tui.screens.main",
+        {"networkx", "textual.widgets._text_area", "huggingface_hub"},
+    ),
     "checking": (
         "import nodes; from engine.compile import check; from engine.document import from_value;"
         "check(from_value({'format': 1, 'nodes': {'a': {'type': 'Integer'}}}), nodes.registry())",

@@ -9,14 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static, TextArea
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.errors import WeftError
 from engine.spec import Bad
 from tui import look
 from tui.fields import Field
-from tui.widgets.typed import Line, Lines
+from tui.widgets.typed import Line
 
 T = TypeVar("T")
 MOST = 200
@@ -99,48 +99,6 @@ class AskText(Window[str]):
             self.dismiss(event.value)
 
 
-class AskLines(Window[str]):
-    """Asks for a text that may be long and have several lines. Enter takes it; alt+enter or ctrl+j begins a line."""
-
-    AUTO_FOCUS: ClassVar[str | None] = "TextArea"
-    BINDINGS: ClassVar[list[Any]] = [
-        Binding("enter", "take", show=False, priority=True),
-        Binding("alt+enter,ctrl+j,shift+enter", "newline", show=False, priority=True),
-    ]
-    DEFAULT_CSS = """
-    AskLines TextArea { height: auto; min-height: 3; max-height: 14; background: $panel; }
-    """
-
-    def __init__(
-        self, title: str, value: str = "", hint: str = "", check: Callable[[str], object] | None = None
-    ) -> None:
-        super().__init__(title)
-        self._value, self._hint, self._check_text = value, hint, check
-
-    def inside(self) -> ComposeResult:
-        """The text, and below it what may be typed or what is wrong."""
-        yield Lines(self._value, soft_wrap=True, compact=True, highlight_cursor_line=False, tab_behavior="focus")
-        yield Static(Text(look.safe(self._hint, 400), look.style(self.app, "dim")), id="said")
-        yield Static(Text("⏎ takes it · ^j begins a line", look.style(self.app, "faint")))
-
-    def on_mount(self) -> None:
-        """The cursor stands behind the text."""
-        area = self.query_one(TextArea)
-        area.move_cursor(area.document.end)
-
-    def action_take(self) -> None:
-        """Take it, if it is right."""
-        text = self.query_one(TextArea).text
-        if wrong := wrong_with(text, self._check_text):
-            self.query_one("#said", Static).update(Text(look.safe(f"⚠ {wrong}", 400), look.style(self.app, "failed")))
-        else:
-            self.dismiss(text)
-
-    def action_newline(self) -> None:
-        """Begin a line."""
-        self.query_one(TextArea).insert("\n")
-
-
 def ask_value(field: Field) -> Window[str]:
     """The window that asks for the value of a field: of several lines for a text, of one for everything else."""
     value = field.value
@@ -148,7 +106,11 @@ def ask_value(field: Field) -> Window[str]:
     about = " · ".join(filter(None, [field.about, field.range_text]))
     spec = field.spec
     long = field.kind == "text" and spec is not None and not (spec.files or spec.template)
-    return (AskLines if long else AskText)(field.key, text, about, field.read)
+    if long:
+        from tui.screens.lines import AskLines
+
+        return AskLines(field.key, text, about, field.read)
+    return AskText(field.key, text, about, field.read)
 
 
 def _plain(value: object) -> bool:

@@ -6,7 +6,7 @@ belongs.
 
 from rich.highlighter import Highlighter
 from rich.text import Text
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from engine.text import visible
 
@@ -38,11 +38,3 @@ class Line(Input):
         super().__init__(
             value, placeholder=placeholder, highlighter=_Signs(), select_on_focus=select_on_focus, compact=True
         )
-
-
-class Lines(TextArea):
-    """Several."""
-
-    def get_line(self, line_index: int) -> Text:
-        """A line as it is drawn."""
-        return Text(signs(self.document.get_line(line_index)), end="", no_wrap=True)
