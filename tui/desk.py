@@ -64,6 +64,8 @@ class Desk:
         self.puller = Puller(self._pulled)
         self.log: deque[tuple[float, str]] = deque(maxlen=LOG_LINES)
         """(seconds since 1970, text)."""
+        self.noted = 0
+        """Lines that were ever written to the log; the oldest of them are gone."""
         self.memory: Message = {}
         self.took: Mapping[str, float] = {}
         self.seed_mode: Mode = config.seed  # type: ignore[assignment]
@@ -323,6 +325,7 @@ class Desk:
     def note(self, text: str) -> None:
         """A line for the log."""
         self.log.append((time.time(), text))
+        self.noted += 1
 
     def _refresh_took(self) -> None:
         def read() -> None:
@@ -337,7 +340,7 @@ class Desk:
             try:
                 work()
             except Exception as why:  # the history is a convenience: a run must not suffer from it
-                self.log.append((time.time(), f"history: {type(why).__name__}: {visible(str(why))}"))
+                self.note(f"history: {type(why).__name__}: {visible(str(why))}")
 
         if not self._closed:
             self._io.submit(guarded)

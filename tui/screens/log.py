@@ -30,11 +30,11 @@ class LogScreen(WeftScreen):
     def desk_changed(self, what: frozenset[str]) -> None:
         """Add the lines that are new."""
         shown = self.query_one(RichLog)
-        lines = list(self.desk.log)
-        for at, text in lines[self._written :] if self._written <= len(lines) else lines:
+        new = self.desk.noted - self._written
+        for at, text in list(self.desk.log)[-new:] if new else ():
             clock = time.strftime("%H:%M:%S ", time.localtime(at))
             shown.write(Text.assemble((clock, look.style(self.app, "dim")), look.safe(text, 2000)))
-        self._written = len(lines)
+        self._written += new
         super().desk_changed(what)
 
     def action_log_copy(self) -> None:
