@@ -276,7 +276,7 @@ class Session:
         if self.path is None:
             return False
         stamp = self._stat()
-        text = workflow_text(self.path, self.name).text
+        text = self.theirs()
         self._stamp, self.saved = stamp, text
         self.version += 1
         if text == self.text:
@@ -285,6 +285,10 @@ class Session:
         self.text = text
         self._check()
         return True
+
+    def theirs(self) -> str:
+        """What the file holds now. Raises what is wrong with it."""
+        return workflow_text(self.path, self.name).text if self.path is not None else ""
 
     def keep_mine(self) -> None:
         """Take note of what is on disk without taking it: saving will write over it."""

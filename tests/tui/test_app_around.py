@@ -99,6 +99,31 @@ def test_a_change_on_disk_and_one_here_are_a_question(tmp_path: Path, file: Path
     play(work, tmp_path, file)
 
 
+def test_of_what_is_on_disk_and_here_the_difference_is_shown_and_taken_alone(tmp_path: Path, file: Path) -> None:
+    good = file.read_text()
+
+    async def work(stage: Stage) -> None:
+        stage.session.set_param("steps", 30)
+        stage.app.desk.edited()
+        file.write_text(good.replace("ddim", "euler"))
+        await stage.until(lambda: stage.screen_name == "Confirm")
+        await stage.press("d")
+        await stage.until(lambda: "the file on disk → what is open" in stage.text() and "sampler.kind" in stage.text())
+        rows = stage.app.screen.query_one("Rows")
+        rows.highlighted = next(i for i, d in enumerate(stage.app.screen._found) if d.path == "sampler.kind")
+        await stage.settle()
+        await stage.press("enter")
+        assert stage.session.nodes["sampler"]["kind"] == "euler"
+        assert stage.session.data["params"]["steps"]["default"] == 30, "mine stays"
+        await stage.press("escape", "ctrl+s")
+        assert stage.screen_name == "Confirm", "saving asks again"
+        await stage.press("o")
+        saved = json.loads(file.read_text())
+        assert (saved["nodes"]["sampler"]["kind"], saved["params"]["steps"]["default"]) == ("euler", 30)
+
+    play(work, tmp_path, file)
+
+
 def test_a_file_that_is_no_json_opens_at_its_first_error(tmp_path: Path, file: Path) -> None:
     text = file.read_text()
     file.write_text(text[: text.index('"sampler"')])

@@ -15,17 +15,19 @@ from engine.document import from_source
 from engine.errors import WeftError
 from engine.source import Source
 from tui import look
+from tui.desk import words_of
 from tui.differing import Piece, pieces, taken_back
 from tui.history import Past
 from tui.origin import session_of
 from tui.screens.lists import ListScreen, Rows
+from tui.session import Session
 
 ROLES = {"+": "done", "-": "failed", "~": "stale"}
 
 
 class DiffScreen(ListScreen):
-    """See the module. past: the run that comes first; without one, the file as it was last read or written. other: the
-    run that comes second; without one, what is open."""
+    """See the module. past: the run that comes first; without one, the file as it was last read or written, or with
+    `disk` as it is now. other: the run that comes second; without one, what is open."""
 
     NAME = "diff"
     SHOWS = frozenset({"session", "diff"})
@@ -34,17 +36,20 @@ class DiffScreen(ListScreen):
     DiffScreen #about { height: auto; }
     """
 
-    def __init__(self, past: Past | None = None, other: Past | None = None) -> None:
+    def __init__(self, past: Past | None = None, other: Past | None = None, *, disk: bool = False) -> None:
         super().__init__()
+        self._disk = disk
+        self._theirs: str | None = None
         self._past, self._other = past, other
         self._runs: dict[str, Mapping[str, Any]] = {}
-        self._told = "reading…" if past is not None else ""
+        self._told = "reading…" if past is not None or disk else ""
         self._found: list[Difference] = []
 
     @property
     def HEAD(self) -> str:  # type: ignore[override]
         """What is compared."""
-        first = f"run {self._past.id}" if self._past is not None else "the file"
+        file = "the file on disk" if self._disk else "the file"
+        first = f"run {self._past.id}" if self._past is not None else file
         return f"Diff · {first} → {f'run {self._other.id}' if self._other is not None else 'what is open'}"
 
     def body(self) -> Iterable[Widget]:
@@ -56,6 +61,16 @@ class DiffScreen(ListScreen):
         """Read what ran."""
         if self._past is not None:
             self._read([past for past in (self._past, self._other) if past is not None])
+        elif self._disk and self.desk.session is not None:
+            self._read_disk(self.desk.session)
+
+    @work(thread=True, exclusive=True, group="diff", exit_on_error=False)
+    def _read_disk(self, session: Session) -> None:
+        try:
+            self._theirs = session.theirs()
+        except (WeftError, OSError) as why:
+            self._told = words_of(why)
+        self.app.call_from_thread(self.desk_changed, frozenset({"diff"}))
 
     @work(thread=True, exclusive=True, group="diff", exit_on_error=False)
     def _read(self, runs: list[Past]) -> None:
@@ -81,9 +96,10 @@ class DiffScreen(ListScreen):
         ]
         if session is not None and session.document is not None and self._other is None:
             sides[1] = session.document.data
-        if session is not None and self._past is None:
+        text = self._theirs if self._disk else session.saved if session is not None else None
+        if text is not None and self._past is None:
             try:
-                sides[0] = from_source(Source("the file", session.saved), None).data
+                sides[0] = from_source(Source("the file", text), None).data
             except WeftError:
                 self._told = "the file is no workflow"
         return (sides[0], sides[1]) if sides[0] is not None and sides[1] is not None else None

@@ -102,8 +102,11 @@ class Filing(Panes):
                 self.save_to(session.path)
             elif got == "t":
                 self.take_theirs()
+            elif got == "d":
+                self.weft.show_screen("diff", disk=True)
 
-        answers = [("k", "keep mine"), ("o", "keep mine and write it over the file"), ("t", "take what is on disk")]
+        answers = [("k", "keep mine"), ("o", "keep mine and write it over the file"), ("t", "take what is on disk"),
+                   ("d", "see what differs; saving asks again")]  # fmt: skip
         self.app.push_screen(Confirm("Changed on disk", said, answers), take)
 
     def take_theirs(self) -> None:
