@@ -333,6 +333,21 @@ class WeftApp(InOrder[int], inherit_bindings=False):
         """What a person means by Ctrl-C is not clear enough to be done."""
         self.say("x stops the run, ctrl+q leaves weft")
 
+    def action_app_theme(self) -> None:
+        """The next theme."""
+        self._set_next("theme")
+
+    def action_app_images(self) -> None:
+        """The next way to draw pictures full screen."""
+        self._set_next("images")
+
+    def _set_next(self, name: str) -> None:
+        try:
+            self.configure(self.config.next(name))
+        except (WeftError, OSError) as why:
+            self.tell_error(why)
+        self.say(f"{name}: {getattr(self.config, name)}")
+
     def pictures(self) -> list[str]:
         """The pictures saved since the start, oldest first."""
         outputs = [output for run in self.desk.runs.values() for output in run.outputs]

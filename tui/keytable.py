@@ -8,6 +8,8 @@ EVERYWHERE = (
     _("app.palette", "ctrl+p", "palette", "everything that can be done, by name"),
     _("app.keys", "question_mark", "Keys", "the keys that are live now"),
     _("app.quit", "ctrl+q", "", "leave weft"),
+    _("app.theme", "", "", "other colours: dark, light, the terminal's own"),
+    _("app.images", "", "", "draw pictures full screen in another way: auto, half, sixel, tgp, off"),
     _("app.interrupt", "ctrl+c", "", "says how to stop a run, and how to leave"),
 )
 BACK = _("screen.back", "escape", "Back", "to where you came from")

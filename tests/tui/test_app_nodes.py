@@ -157,3 +157,20 @@ def test_the_traceback_of_a_failed_node_is_folded_until_it_is_asked_for(tmp_path
         assert "▸ traceback" not in stage.text()
 
     play(work, tmp_path, file)
+
+
+def test_colours_and_pictures_are_changed_from_the_palette(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEFT_CONFIG", str(tmp_path / "config"))
+
+    async def work(stage: Stage) -> None:
+        for words, said in (("app: theme", "theme: weft-light"), ("app: images", "images: half")):
+            await stage.press("ctrl+p")
+            await stage.type(words.replace(":", ""))
+            await stage.press("enter")
+            await stage.until(lambda said=said: said in stage.text())  # type: ignore[misc]
+        assert stage.app.theme == "weft-light"
+        assert "weft-light" in (tmp_path / "config" / "tui.toml").read_text()
+
+    play(work, tmp_path, file)
