@@ -7,11 +7,14 @@ import gzip
 import json
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
+from PIL import ImageOps
 
+from diffusion.buckets import cut, nearest, shapes
 from diffusion.types import Dataset
 
 TEST_PART = 360
@@ -88,8 +91,12 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def image_folder(folder: Path, size: int, grey: bool = False) -> Dataset:
-    """Pictures of a folder, cut to a square about the middle and resized, in the order of their names.
+def image_folder(folder: Path, size: int, grey: bool = False, multiple: int = 0, mirrored: bool = False) -> Dataset:
+    """Pictures of a folder, in the order of their names, turned as their files say they are to be seen.
+
+    multiple: 0 for squares about the middle, of size x size pixels; else pictures keep about their own shape, with
+    sides that are multiples of this and about size^2 pixels (`diffusion.buckets`), and crops say what was cut.
+    mirrored: each is there once more, left and right exchanged.
 
     Sub-folders are classes, named as they are; otherwise metadata.jsonl (lines of file_name and text) or a .txt file
     beside each picture gives captions. Raises FileNotFoundError if there is no folder or no picture, and ValueError,
@@ -98,16 +105,31 @@ def image_folder(folder: Path, size: int, grey: bool = False) -> Dataset:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder")
     classes = sorted(d for d in folder.iterdir() if d.is_dir() and _pictures(d))
-    name = folder.name
+    paths, texts = _pictures(folder), tuple[str, ...]()
+    labels: np.ndarray | None = None
     if classes:
-        paths = [(path, label) for label, d in enumerate(classes) for path in _pictures(d)]
-        labels = np.array([label for _, label in paths], dtype=np.int64)
-        images = _read([path for path, _ in paths], size, grey)
-        return Dataset(images, labels, (), tuple(d.name for d in classes), name)
-    found = _pictures(folder)
-    if not found:
+        found = [(path, label) for label, d in enumerate(classes) for path in _pictures(d)]
+        paths, labels = [path for path, _ in found], np.array([label for _, label in found], dtype=np.int64)
+    elif not paths:
         raise FileNotFoundError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}) and no folders of pictures")
-    return Dataset(_read(found, size, grey), None, _captions(folder, found), (), name)
+    else:
+        texts = _captions(folder, paths)
+    among = shapes(size, multiple) if multiple else []
+    cuts = [_cut(path, size, grey, among) for path in paths]
+    parts = []
+    for which in _alike(cuts):
+        images = np.stack([cuts[i][0] for i in which])
+        crops = np.array([cuts[i][1] for i in which], np.int64) if multiple else None
+        part = Dataset(
+            images[..., None] if grey else images,
+            None if labels is None else labels[which],
+            tuple(texts[i] for i in which if texts),
+            tuple(d.name for d in classes),
+            folder.name,
+            crops,
+        )
+        parts.append(_mirrored(part) if mirrored else part)
+    return replace(parts[0], others=tuple(parts[1:]))
 
 
 def resized(picture: Picture.Image, size: int) -> np.ndarray:
@@ -130,16 +152,37 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
-def _read(paths: Sequence[Path], size: int, grey: bool) -> np.ndarray:
-    images = []
-    for path in paths:
-        try:
-            with Picture.open(path) as picture:
-                images.append(resized(picture.convert("L" if grey else "RGB"), size))
-        except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as err:
-            raise ValueError(f"{path}: not a picture that can be read: {err}") from err
-    stacked = np.stack(images)
-    return stacked[..., None] if grey else stacked
+Cut = tuple[np.ndarray, tuple[int, int, int, int]]
+"""A picture as it is learned from, and what was cut; see `buckets.cut`."""
+
+
+def _cut(path: Path, size: int, grey: bool, among: list[tuple[int, int]]) -> Cut:
+    try:
+        with Picture.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("L" if grey else "RGB")
+    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as err:
+        raise ValueError(f"{path}: not a picture that can be read: {err}") from err
+    if not among:
+        return resized(picture, size), (0, 0, 0, 0)
+    return cut(picture, *nearest(*picture.size, among))
+
+
+def _alike(cuts: Sequence[Cut]) -> list[list[int]]:
+    """Which pictures are of one shape, the shape of most first."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, (image, _) in enumerate(cuts):
+        groups.setdefault(image.shape, []).append(i)
+    return sorted(groups.values(), key=lambda which: (-len(which), which))
+
+
+def _mirrored(part: Dataset) -> Dataset:
+    return replace(
+        part,
+        images=np.concatenate([part.images, part.images[:, :, ::-1]]),
+        labels=None if part.labels is None else np.tile(part.labels, 2),
+        captions=part.captions * 2,
+        crops=None if part.crops is None else np.tile(part.crops, (2, 1)),
+    )
 
 
 def _captions(folder: Path, pictures: Sequence[Path]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Judge:
         if dataset.labels is None or len(np.unique(dataset.labels)) < 2:
             raise ValueError("judging needs a data set with at least two classes")
         self.class_names = dataset.class_names
-        self._shape = dataset.images.shape[1:]
+        self._shape = dataset.alike.images.shape[1:]
         count = min(len(dataset), ENOUGH)
         real, labels = self._rows(_drawn(dataset.images, count)), _drawn(dataset.labels, count)
         self._reader = SVC(C=10, gamma="scale").fit(real, labels)

@@ -184,7 +184,7 @@ def _identity(dataset: Dataset, network: NetworkConfig, config: TrainingConfig) 
 
 
 def _check(dataset: Dataset, network: NetworkConfig) -> None:
-    count, height, width, channels = dataset.images.shape
+    count, height, width, channels = dataset.alike.images.shape
     if not count:
         raise ValueError("the data set is empty")
     if channels != network.channels:

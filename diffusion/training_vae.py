@@ -51,7 +51,7 @@ def train(
 
     identity: what decides the weights that it starts from. Other arguments and errors as `diffusion.loop.loop`.
     """
-    images = dataset.images
+    images = dataset.alike.images
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
         model = copy.deepcopy(vae).to(device, torch.float32).to(memory_format=torch.channels_last)

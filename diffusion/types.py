@@ -256,6 +256,9 @@ class Dataset:
 
     images: uint8 (N, H, W, C) with C = 1 or 3. labels: int64 (N,) indices into class_names, or None.
     captions: one text a picture, or empty.
+    crops: int64 (N, 4), height and width of the file that each was cut from, and the top and left of the cut in the
+    picture as it was resized; None where that is not to be told.
+    others: further pictures, of other shapes, with no others of their own.
     """
 
     images: np.ndarray
@@ -263,6 +266,21 @@ class Dataset:
     captions: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     name: str = ""
+    crops: np.ndarray | None = None
+    others: tuple[Dataset, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.images)
+        return sum(len(part.images) for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[Dataset, ...]:
+        """The pictures of each shape by themselves."""
+        return (replace(self, others=()), *self.others) if self.others else (self,)
+
+    @property
+    def alike(self) -> Dataset:
+        """Itself. ValueError if its pictures are of several shapes."""
+        if self.others:
+            shapes = ", ".join("{1} x {0}".format(*part.images.shape[1:3]) for part in self.parts)
+            raise ValueError(f"{self.name} has pictures of {shapes}, and this takes one shape; cut them to squares")
+        return self

@@ -71,18 +71,24 @@ class Shapes(Node):
 
 
 class ImageFolder(Node):
-    """The pictures of a folder, cut to squares. Its sub-folders are classes; else captions come from .txt files beside
-    the pictures, or from metadata.jsonl with a line {"file_name": …, "text": …} for each."""
+    """The pictures of a folder, cut to squares, or each to the most alike of a few shapes of about size^2 pixels
+    (aspect buckets), of which every batch of TrainLoRA, TrainTextToImage, TrainControlNet and TrainTextualInversion
+    takes one. Sub-folders are classes; else captions come from .txt files beside the pictures, or from metadata.jsonl
+    with a line {"file_name": …, "text": …} for each."""
 
     version = 1
     folder: str = Input(about="the folder", files=folder_files(*PICTURES))
-    size: int = Input(32, ge=8, le=4096, about="pixels a side")
+    size: int = Input(32, ge=8, le=4096, about="pixels a side, of squares or of squares of the same area")
     grey: bool = Input(False, about="one channel instead of three")
+    buckets: bool = Input(False, about="pictures keep about their own shape; SDXL is told what was cut")
+    multiple: int = Input(64, ge=1, le=1024, about="of which the sides of buckets are multiples")
+    mirrored: bool = Input(False, about="each picture is there once more, left and right exchanged")
 
     def run(self, ctx: Context) -> Dataset:
         from diffusion.datasets import image_folder
 
-        return image_folder(_folder(self.folder, ctx), self.size, self.grey)
+        multiple = self.multiple if self.buckets else 0
+        return image_folder(_folder(self.folder, ctx), self.size, self.grey, multiple, self.mirrored)
 
 
 class DatasetImage(Node):
@@ -100,7 +106,7 @@ class DatasetImage(Node):
         last = self.index + self.count
         if last > len(self.dataset):
             raise ValueError(f"{self.dataset.name} has {len(self.dataset)} pictures, not {last}; make index smaller")
-        return Image(self.dataset.images[self.index : last].astype(np.float32) / 255)
+        return Image(self.dataset.alike.images[self.index : last].astype(np.float32) / 255)
 
 
 def _folder(value: str, ctx: Context) -> Path:

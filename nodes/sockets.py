@@ -101,30 +101,44 @@ def _unpack_conditioning(packed: Packed) -> types.Conditioning:
     area, unit, *rest = meta["scope"]
     mask = to_numpy(packed.arrays["scope/mask"]) if "scope/mask" in packed.arrays else None
     scope = types.Scope(area and tuple(area), unit, mask, *rest)
-    others = []
-    for i, other in enumerate(meta["others"]):
-        own = {n.removeprefix(f"{i}/"): array for n, array in packed.arrays.items() if n.startswith(f"{i}/")}
-        others.append(_unpack_conditioning(Packed(other, own)))
-    return types.Conditioning(tensors, meta["text"], scope, tuple(others))
+    others = tuple(_unpack_conditioning(_inner(packed, other, i)) for i, other in enumerate(meta["others"]))
+    return types.Conditioning(tensors, meta["text"], scope, others)
 
 
 def _pack_dataset(value: types.Dataset) -> Packed:
     arrays = {"images": from_numpy(value.images)}
-    if value.labels is not None:
-        arrays["labels"] = from_numpy(value.labels)
+    for name in ("labels", "crops"):
+        array = getattr(value, name)
+        if array is not None:
+            arrays[name] = from_numpy(array)
     meta: dict[str, Any] = {
         "captions": list(value.captions),
         "class_names": list(value.class_names),
         "name": value.name,
     }
+    if value.others:
+        others = [_pack_dataset(other) for other in value.others]
+        meta["others"] = [other.meta for other in others]
+        for i, other in enumerate(others):
+            arrays |= {f"{i}/{name}": array for name, array in other.arrays.items()}
     return Packed(meta, arrays)
 
 
 def _unpack_dataset(packed: Packed) -> types.Dataset:
     meta: Any = packed.meta
-    labels = to_numpy(packed.arrays["labels"]) if "labels" in packed.arrays else None
-    images = to_numpy(packed.arrays["images"])
-    return types.Dataset(images, labels, tuple(meta["captions"]), tuple(meta["class_names"]), meta["name"])
+    images, labels, crops = (
+        to_numpy(packed.arrays[name]) if name in packed.arrays else None for name in ("images", "labels", "crops")
+    )
+    assert images is not None
+    others = tuple(_unpack_dataset(_inner(packed, other, i)) for i, other in enumerate(meta.get("others", ())))
+    return types.Dataset(
+        images, labels, tuple(meta["captions"]), tuple(meta["class_names"]), meta["name"], crops, others
+    )
+
+
+def _inner(packed: Packed, meta: Any, i: int) -> Packed:
+    """What was packed as the i-th other beside a value."""
+    return Packed(meta, {n.removeprefix(f"{i}/"): array for n, array in packed.arrays.items() if n.startswith(f"{i}/")})
 
 
 def _pack_recipe(recipe: recipes.Recipe) -> Packed:

@@ -147,6 +147,8 @@ def test_a_folder_that_will_not_do_is_refused(tmp_path: Path) -> None:
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "x"}\n')
     with pytest.raises(ValueError, match=r"no line for b\.png"):
         image_folder(tmp_path, 8)
+    rows = [{"file_name": f"{name}.png", "text": "x"} for name in "abc"]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     with pytest.raises(ValueError, match=r"c\.png: not a picture"):
         image_folder(tmp_path, 8)
