@@ -6,11 +6,11 @@ from its checkpoint ends on the same weights as one that was not.
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -25,11 +25,21 @@ Report = Callable[[int, int, float], None]
 """Told after each step: steps done, steps in all, loss. It may raise to stop."""
 
 
+Decay = Literal["cosine", "linear", "constant"]
+
+DECAYS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda part: 0.5 * (1 + math.cos(math.pi * part)),
+    "linear": lambda part: 1 - part,
+    "constant": lambda part: 1.0,
+}
+"""What the learning rate is multiplied with when a part of the steps, 0 … 1, is done."""
+
+
 @dataclass(frozen=True)
 class LoopConfig:
     """How the weights are moved.
 
-    steps: updates. lr: the highest learning rate; it rises to that over `warmup` steps, then falls as half a cosine.
+    steps: updates. lr: the highest learning rate; it rises to that over `warmup` steps, then goes on as `decay` says.
     weight_decay: pull of the weights towards 0 (AdamW). clip_norm: a longer gradient is shortened to it.
     ema: share of the averaged weights that stays at each step, once warm. accumulate: gradients added up for a step.
     bfloat16: multiply in bfloat16 where that is safe.
@@ -44,8 +54,11 @@ class LoopConfig:
     seed: int = 0
     accumulate: int = 1
     bfloat16: bool = False
+    decay: Decay = "cosine"
 
     def __post_init__(self) -> None:
+        if self.decay not in DECAYS:
+            raise ValueError(f'unknown decay "{self.decay}"; known: {", ".join(DECAYS)}')
         for name, low, high in (("steps", 1, 10**8), ("ema", 0, 1), ("accumulate", 1, 65536)):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -69,6 +82,7 @@ def loop(
     progress: Path | None = None,
     save_every: int = 100,
     report: Report | None = None,
+    groups: Sequence[tuple[Sequence[torch.Tensor], float]] = (),
 ) -> tuple[float, ...]:
     """Train `model`, and keep the exponential moving average of its weights in `average`. Gives the loss of each step.
 
@@ -76,6 +90,7 @@ def loop(
     average. identity: what decides the result.
     progress: a file that keeps the state, written every `save_every` steps and when `report` stops the run; where it
     is there already, the training goes on from it. ValueError if it is damaged or of another training.
+    groups: all that is trained, in parts, each with what the learning rate is multiplied with; by default one part.
     """
     trained: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
     averaged: list[torch.Tensor] = (
@@ -83,13 +98,14 @@ def loop(
         if average is model
         else [a for a, p in zip(average.parameters(), model.parameters(), strict=True) if p.requires_grad]
     )
-    optimiser = torch.optim.AdamW(trained, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    parts = [{"params": list(part), "factor": factor} for part, factor in groups or [(trained, 1.0)]]
+    optimiser = torch.optim.AdamW(parts, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
     state = Progress(progress, model, average, optimiser, identity)
     losses = state.restore()
     for step in range(len(losses), config.steps):
         seeded(config.seed, step)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, step)
+            group["lr"] = learning_rate(config, step) * group["factor"]
         optimiser.zero_grad()
         whole = 0.0
         for _ in range(config.accumulate):
@@ -116,9 +132,9 @@ def loop(
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
-    """Rising from 0 in `warmup` steps, then falling as half a cosine: lr (1 + cos(pi step / steps)) / 2."""
+    """Rising from 0 in `warmup` steps, and falling all the while: lr (1 + cos(pi step / steps)) / 2 for a cosine."""
     rise = min(1.0, (step + 1) / max(config.warmup, 1))
-    return config.lr * rise * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.lr * rise * DECAYS[config.decay](step / config.steps)
 
 
 def ema_decay(most: float, step: int) -> float:

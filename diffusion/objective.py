@@ -45,13 +45,20 @@ def levels_of(times: Times, batch: int, count: int) -> torch.Tensor:
     return (part * count).long().clamp(max=count - 1)
 
 
-def noise(x0: torch.Tensor, levels: Table, times: Times = "uniform") -> Noised:
-    """Put noise on x0 (B, C, H, W), each item at a level of its own, with torch's default generator."""
+def noise(x0: torch.Tensor, levels: Table, times: Times = "uniform", offset: float = 0.0) -> Noised:
+    """Put noise on x0 (B, C, H, W), each item at a level of its own, with torch's default generator.
+
+    offset: deviation of a number that is added to the noise of a whole channel, so that a model learns to make pictures
+    that are dark or bright as a whole.
+    """
     device = x0.device
     index = levels_of(times, len(x0), len(levels.t))  # (B,)
     alpha, sigma = (v[index].to(device).view(-1, 1, 1, 1) for v in (levels.alpha, levels.sigma))
     # x = alpha x0 + sigma eps
-    eps = torch.randn(x0.shape).to(device)
+    eps = torch.randn(x0.shape)
+    if offset:
+        eps = eps + offset * torch.randn(*x0.shape[:2], 1, 1)
+    eps = eps.to(device)
     return Noised(noised(x0, eps, alpha, sigma), levels.t[index].to(device), x0, eps, alpha, sigma)
 
 

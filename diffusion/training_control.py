@@ -9,8 +9,8 @@ so that a new one changes nothing. The U-Net and the text encoders are left as t
 import copy
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,32 +22,14 @@ from diffusion import control_loading
 from diffusion.control import Steering
 from diffusion.family import family_of
 from diffusion.guidance import Inputs, Network
-from diffusion.look import look
-from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
-from diffusion.objective import Times, loss, noise
+from diffusion.loop import seeded
+from diffusion.patches import shared_copy
 from diffusion.recipes import Control, ControlNetRecipe, ModelRecipe
 from diffusion.schedule import schedule, table
 from diffusion.training_data import Base, Examples, told, training_table
-from diffusion.types import Image, Level, Picture
-
-SHOWN = 4
-"""Pictures in a look at what was learned."""
-
-Look = Callable[[], Image]
-Report = Callable[[int, int, float, Look], None]
-"""Told after each step: steps done, steps in all, loss, and what makes a few pictures. It may raise to stop."""
-
-
-@dataclass(frozen=True)
-class ControlTraining:
-    """batch: pictures at a step. caption_dropout: share of captions replaced by none, which makes the net rely on the
-    picture. min_snr: gamma, 0 for none. times: how levels are drawn."""
-
-    loop: LoopConfig
-    batch: int = 16
-    caption_dropout: float = 0.5
-    min_snr: float = 0.0
-    times: Times = "uniform"
+from diffusion.training_look import Run, Viewer, watched
+from diffusion.training_step import Teaching, loss_on
+from diffusion.types import Image, Picture
 
 
 def new_net(denoiser: nn.Module, model: ModelRecipe) -> nn.Module:
@@ -78,59 +60,44 @@ def steered(denoiser: nn.Module, model: ModelRecipe, net: nn.Module) -> Network:
 
 def train(
     base: Base,
-    data: Examples,
-    hints: np.ndarray,
-    config: ControlTraining,
-    identity: dict[str, Any],
-    progress: Path | None = None,
-    device: str = "cpu",
-    report: Report | None = None,
-) -> tuple[nn.Module, tuple[float, ...]]:
-    """A ControlNet, its weights averaged, and the loss of every step.
+    data: Sequence[Examples],
+    config: Teaching,
+    run: Run,
+) -> tuple[nn.Module, tuple[float, ...], Image]:
+    """A ControlNet, its weights averaged, the loss of every step, and the pictures kept.
 
-    hints: uint8 (N, H, W, 3), what the net sees of each picture. identity: what decides the data and the weights of the
-    denoiser. Other arguments and errors as `diffusion.loop.loop` and `new_net`.
+    data: with hints. Errors as `diffusion.loop.loop` and `new_net`.
     """
-    model, denoiser, encoders = base.model, base.denoiser, base.encoders
+    model, encoders, device = base.model, base.encoders, run.device
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
-        net = new_net(denoiser, model).to(device).to(memory_format=torch.channels_last).train()
+        net = new_net(base.denoiser, model).to(device).to(memory_format=torch.channels_last).train()
         average = copy.deepcopy(net).requires_grad_(False).eval()
-        network, averaged = steered(denoiser, model, net), steered(denoiser, model, average)
+        denoiser = base.denoiser
+        if config.checkpointing:
+            denoiser = shared_copy(denoiser).train()
+            for one in (denoiser, net):
+                cast(Any, one).enable_gradient_checkpointing()
+        network, averaged = steered(denoiser, model, net), steered(base.denoiser, model, average)
         levels = table(training_table(model.schedule))
 
-        def inputs(chosen: torch.Tensor, dropped: torch.Tensor) -> Inputs:
+        def feed(one: Examples, chosen: torch.Tensor, dropped: torch.Tensor) -> Inputs:
             with torch.no_grad():
-                ids = [one[chosen].to(device) for one in data.ids]
-                embeds = told(model, encoders, ids, data.empty, dropped.to(device))
-            hint = torch.tensor(hints[chosen.numpy()]).permute(0, 3, 1, 2).float() / 255
+                embeds = told(model, encoders, one, chosen, dropped, device, config.shuffle)
+            assert one.hints is not None
+            hint = one.hints[chosen].permute(0, 3, 1, 2).float() / 255
             return {
                 **embeds,
                 "control_0": hint.to(device),
                 "control_0_strength": torch.ones(len(chosen), device=device),
             }
 
-        def loss_of(step: int) -> torch.Tensor:
-            chosen = torch.randint(len(data.latents), (config.batch,))
-            dropped = torch.rand(config.batch) < config.caption_dropout
-            x0 = data.latents[chosen].to(device).contiguous(memory_format=torch.channels_last)
-            drawn = noise(x0, levels, config.times)
-            with mixed_precision(device, config.loop.bfloat16):
-                # one level an item: only the timestep is told
-                o = network(drawn.x, Level(cast(float, drawn.t), 0.0, 0.0), inputs(chosen, dropped))
-            return loss(model.prediction, o, drawn, config.min_snr)
+        def loss_of() -> torch.Tensor:
+            return loss_on(data, network, feed, model, levels, config, device, torch.channels_last)
 
-        def shown() -> Image:
-            first = torch.arange(min(SHOWN, len(data.latents)))
-            positive, negative = (inputs(first, torch.full((len(first),), none)) for none in (False, True))
-            return look(averaged, model, positive, negative, data.latents[first].to(device), base.vae, base.vae_recipe)
-
-        def tell(step: int, total: int, value: float) -> None:
-            if report is not None:
-                report(step, total, value, shown)
-
-        losses = loop(net, average, config.loop, loss_of, identity, progress, report=tell)
-    return average, losses
+        viewer = Viewer(base, averaged, feed, data[0], run)
+        losses, kept = watched(net, average, config.loop, loss_of, run, viewer)
+    return average, losses, kept
 
 
 def save(net: nn.Module, folder: Path) -> ControlNetRecipe:

@@ -10,6 +10,7 @@ from torch import nn
 
 from diffusion import captions
 from diffusion.clip import TextEncoders
+from diffusion.conditions import size_ids
 from diffusion.family import family_of
 from diffusion.recipes import ModelRecipe, VAERecipe
 from diffusion.types import Dataset, Image, ScheduleConfig
@@ -31,39 +32,95 @@ class Base:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """latents: (N, C, h, w) as a denoiser sees them. ids: tokens of the captions. empty: those of no caption, a row."""
+    """Pictures of one shape, as a denoiser is taught with them.
+
+    latents: (N, C, h, w). texts: N captions. ids: their tokens, (N, L) for each encoder. empty: those of none, a row.
+    sizes: (N, 6), what SDXL is told of the sizes of each (`conditions.size_ids`); None for plain ones of this shape.
+    hints: uint8 (N, H, W, 3), what a ControlNet sees of each.
+    """
 
     latents: torch.Tensor
-    ids: Sequence[torch.Tensor]
-    empty: Sequence[torch.Tensor]
+    texts: Sequence[str]
+    ids: captions.Ids
+    empty: captions.Ids
+    sizes: torch.Tensor | None = None
+    hints: torch.Tensor | None = None
 
 
-def examples(base: Base, dataset: Dataset, told: Callable[[int, int], None] = lambda done, total: None) -> Examples:
-    """A data set as what a denoiser learns from. told: pictures done, and in all.
+def examples(
+    base: Base, dataset: Dataset, told: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[Examples, ...]:
+    """A data set as what a denoiser learns from, each shape of pictures by itself. told: pictures done, and in all.
 
     ValueError if pictures have no captions, or sides that the VAE does not take.
     """
-    if len(dataset.captions) != len(dataset):
-        raise ValueError(f"{dataset.name}: {len(dataset)} pictures, but {len(dataset.captions)} captions")
-    family, parts = family_of(base.vae_recipe), []
-    for start in range(0, len(dataset), ENCODED):
-        pixels = dataset.images[start : start + ENCODED].astype(np.float32) / 255
-        parts.append(family.encode(base.vae, base.vae_recipe, Image(pixels)).samples.cpu())
-        told(min(start + ENCODED, len(dataset)), len(dataset))
-    read = captions.tokens(base.encoders, [*dataset.captions, ""])
-    return Examples(torch.cat(parts), [one[:-1] for one in read], [one[-1:] for one in read])
+    family, found, done = family_of(base.vae_recipe), [], 0
+    for part in dataset.parts:
+        count, latents = len(part.images), []
+        if len(part.captions) != count:
+            raise ValueError(f"{part.name}: {count} pictures, but {len(part.captions)} captions")
+        for start in range(0, count, ENCODED):
+            pixels = part.images[start : start + ENCODED].astype(np.float32) / 255
+            latents.append(family.encode(base.vae, base.vae_recipe, Image(pixels)).samples.cpu())
+            told(done + min(start + ENCODED, count), len(dataset))
+        done += count
+        read = captions.tokens(base.encoders, [*part.captions, ""])
+        sizes = None if part.crops is None else sizes_of(part.crops, *part.images.shape[1:3])
+        found.append(
+            Examples(torch.cat(latents), part.captions, [one[:-1] for one in read], [one[-1:] for one in read], sizes)
+        )
+    return tuple(found)
+
+
+def sizes_of(crops: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """(N, 6) float32, what SDXL is told of pictures of one shape, from `Dataset.crops`: height and width of the whole
+    picture, top and left of the part, height and width of the part."""
+    rows = [size_ids(whole_w, whole_h, left, top, width, height) for whole_h, whole_w, top, left in crops.tolist()]
+    return torch.cat(rows)
+
+
+def draw(data: Sequence[Examples], batch: int) -> tuple[Examples, torch.Tensor]:
+    """Pictures for a step, all of one shape, and which of them, (B,). Each picture comes as often as any other."""
+    one = data[0]
+    if len(data) > 1:
+        counts = torch.tensor([float(len(part.latents)) for part in data])
+        one = data[int(torch.multinomial(counts, 1))]
+    return one, torch.randint(len(one.latents), (batch,))
 
 
 def told(
-    model: ModelRecipe, encoders: TextEncoders, ids: captions.Ids, empty: captions.Ids, dropped: torch.Tensor
+    model: ModelRecipe,
+    encoders: TextEncoders,
+    one: Examples,
+    chosen: torch.Tensor,
+    dropped: torch.Tensor,
+    device: str,
+    shuffle: bool = False,
 ) -> captions.Embeds:
-    """What a network is fed for captions of which some, (B,) of booleans, are left out: zeros for a model that takes
-    these for none, and else what its encoders make of an empty text."""
+    """What a network is fed for the captions of the chosen, (B,), of which some, (B,) of booleans, are left out: zeros
+    for a model that takes these for none, and else what its encoders make of an empty text. SDXL is told sizes too.
+
+    shuffle: as in `diffusion.training_step.Teaching`.
+    """
+    ids = [each[chosen] for each in one.ids]
+    if shuffle:
+        ids = captions.tokens(encoders, [shuffled(one.texts[i]) for i in chosen.tolist()])
+    ids, out = [each.to(device) for each in ids], dropped.to(device)
     if model.zero_negative:
         embeds = captions.embed(model.family, encoders, ids)
-        return {name: e * ~dropped.view(-1, *[1] * (e.ndim - 1)) for name, e in embeds.items()}
-    kept = [torch.where(dropped[:, None], none.to(one.device), one) for one, none in zip(ids, empty, strict=True)]
-    return captions.embed(model.family, encoders, kept)
+        embeds = {name: e * ~out.view(-1, *[1] * (e.ndim - 1)) for name, e in embeds.items()}
+    else:
+        kept = [torch.where(out[:, None], none.to(device), each) for each, none in zip(ids, one.empty, strict=True)]
+        embeds = captions.embed(model.family, encoders, kept)
+    if one.sizes is not None and model.family == "sdxl":
+        embeds["time_ids"] = one.sizes[chosen].to(device)
+    return embeds
+
+
+def shuffled(caption: str) -> str:
+    """What stands between commas in another order, drawn from torch's default generator; the first stays the first."""
+    first, *rest = caption.split(", ")
+    return ", ".join([first, *(rest[i] for i in torch.randperm(len(rest)).tolist())])
 
 
 def training_table(config: ScheduleConfig) -> ScheduleConfig:
@@ -76,9 +133,22 @@ def pixels(images: torch.Tensor) -> torch.Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
 
+def called(dataset: Dataset, trigger: str) -> Dataset:
+    """The data set with a word before every caption; "" for none."""
+    if not trigger:
+        return dataset
+    parts = [
+        replace(part, captions=tuple(f"{trigger}, {caption}" for caption in part.captions)) for part in dataset.parts
+    ]
+    return replace(parts[0], others=tuple(parts[1:]))
+
+
 def content_of(dataset: Dataset) -> str:
-    """SHA-256 of pictures, labels and captions, as hexadecimal digits."""
-    seen = hashlib.sha256(dataset.images.tobytes())
-    seen.update(b"" if dataset.labels is None else dataset.labels.tobytes())
-    seen.update("\n".join(dataset.captions).encode())
+    """SHA-256 of pictures, labels, captions and crops, as hexadecimal digits."""
+    seen = hashlib.sha256()
+    for part in dataset.parts:
+        seen.update(part.images.tobytes())
+        seen.update(b"" if part.labels is None else part.labels.tobytes())
+        seen.update("\n".join(part.captions).encode())
+        seen.update(b"" if part.crops is None else part.crops.tobytes())
     return seen.hexdigest()

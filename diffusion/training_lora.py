@@ -8,7 +8,7 @@ The factors lie in layers whose names end in one of the targets, in the denoiser
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,42 +22,32 @@ from diffusion.clip import TextEncoders
 from diffusion.family import family_of
 from diffusion.folder import NETWORKS
 from diffusion.guidance import Inputs
-from diffusion.look import look
-from diffusion.loop import LoopConfig, loop, mixed_precision, seeded
+from diffusion.loop import seeded
 from diffusion.lora import Factors, Lora, Strengths, install
-from diffusion.objective import Times, loss, noise
 from diffusion.patches import shared_copy
 from diffusion.schedule import table
 from diffusion.training_data import Base, Examples, told, training_table
-from diffusion.types import Image, Level
+from diffusion.training_look import Run, Viewer, watched
+from diffusion.training_step import Feed, Teaching, loss_on
+from diffusion.types import Image
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
 """The layers of a text encoder that are taught, if it is."""
-SHOWN = 4
-"""Pictures in a look at what was learned."""
-
-Report = Callable[[int, int, float, Callable[[], Image]], None]
-"""Told after each step: steps done, steps in all, loss, and what makes a few pictures. It may raise to stop."""
 
 
 @dataclass(frozen=True)
-class LoRATraining:
+class LoRATraining(Teaching):
     """rank: r. alpha: the change is multiplied by alpha / r. targets: ends of the names of the layers that are changed.
-    text: whether the text encoders learn too. batch, caption_dropout, min_snr, times: as in `TextTraining`.
-    prior_weight: of the pictures of the kind in general. checkpointing: compute activations twice and keep fewer."""
+    text: whether the text encoders learn too. text_rate: what their learning rate is multiplied with. prior_weight: of
+    the pictures of the kind in general."""
 
-    loop: LoopConfig
     rank: int = 8
     alpha: float = 8.0
     targets: tuple[str, ...] = ATTENTION
     text: bool = False
-    batch: int = 4
-    caption_dropout: float = 0.0
-    min_snr: float = 0.0
-    times: Times = "uniform"
+    text_rate: float = 1.0
     prior_weight: float = 1.0
-    checkpointing: bool = False
 
 
 def new_factors(root: nn.Module, targets: Sequence[str], rank: int, alpha: float) -> dict[str, Factors]:
@@ -78,25 +68,23 @@ def new_factors(root: nn.Module, targets: Sequence[str], rank: int, alpha: float
 
 def train(
     base: Base,
-    data: Examples,
-    prior: Examples | None,
+    data: Sequence[Examples],
+    prior: Sequence[Examples],
     config: LoRATraining,
-    identity: dict[str, Any],
-    progress: Path | None = None,
-    device: str = "cpu",
-    report: Report | None = None,
-) -> tuple[Lora, tuple[float, ...]]:
-    """A LoRA, its factors averaged, and the loss of every step.
+    run: Run,
+) -> tuple[Lora, tuple[float, ...], Image]:
+    """A LoRA, its factors averaged, the loss of every step, and the pictures kept.
 
-    prior: pictures of the kind in general, so that the model does not forget them. identity: what decides the data and
-    the model. Other arguments and errors as `diffusion.loop.loop` and `new_factors`.
+    prior: pictures of the kind in general, so that the model does not forget them. Errors as `diffusion.loop.loop` and
+    `new_factors`.
     """
-    model, denoiser, encoders = base.model, base.denoiser, base.encoders
+    model, denoiser, encoders, device = base.model, base.denoiser, base.encoders, run.device
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
         parts = {NETWORKS[model.family]: new_factors(denoiser, config.targets, config.rank, config.alpha)}
         if config.text:
-            for name, encoder in encoders.named_parts().items():
+            # of these alone, and not of T5, is there a way to say it in the file
+            for name, encoder in zip(encoders.parts, encoders.encoders, strict=True):
                 parts[name] = new_factors(encoder, TEXT, config.rank, config.alpha)
         taught = Lora(parts, "the LoRA in training").to(device)
         average = copy.deepcopy(taught).requires_grad_(False)
@@ -107,39 +95,31 @@ def train(
         family, levels = family_of(model), table(training_table(model.schedule))
         network, averaged = family.network(unet, model), family.network(seen_unet, model)
 
-        def inputs(source: Examples, chosen: torch.Tensor, dropped: torch.Tensor, reader: TextEncoders) -> Inputs:
-            ids = [one[chosen].to(device) for one in source.ids]
-            with torch.set_grad_enabled(config.text and torch.is_grad_enabled()):
-                return told(model, reader, ids, source.empty, dropped.to(device))
+        def feed_of(reader: TextEncoders, shuffle: bool) -> Feed:
+            def feed(one: Examples, chosen: torch.Tensor, dropped: torch.Tensor) -> Inputs:
+                with torch.set_grad_enabled(config.text and torch.is_grad_enabled()):
+                    return told(model, reader, one, chosen, dropped, device, shuffle)
 
-        def part_of(source: Examples) -> torch.Tensor:
-            chosen = torch.randint(len(source.latents), (config.batch,))
-            dropped = torch.rand(config.batch) < config.caption_dropout
-            drawn = noise(source.latents[chosen].to(device), levels, config.times)
-            with mixed_precision(device, config.loop.bfloat16, config.checkpointing):
-                fed = inputs(source, chosen, dropped, read)
-                # one level an item: only the timestep is told
-                o = network(drawn.x, Level(cast(float, drawn.t), 0.0, 0.0), fed)
-            return loss(model.prediction, o, drawn, config.min_snr)
+            return feed
 
-        def loss_of(step: int) -> torch.Tensor:
-            own = part_of(data)
-            return own if prior is None else own + config.prior_weight * part_of(prior)
+        feed = feed_of(read, config.shuffle)
 
-        @torch.no_grad()
-        def shown() -> Image:
-            first = torch.arange(min(SHOWN, len(data.latents)))
-            positive, negative = (
-                inputs(data, first, torch.full((len(first),), none), seen_read) for none in (False, True)
+        def loss_of() -> torch.Tensor:
+            own = loss_on(data, network, feed, model, levels, config, device)
+            if not prior:
+                return own
+            return own + config.prior_weight * loss_on(prior, network, feed, model, levels, config, device)
+
+        viewer = Viewer(base, averaged, feed_of(seen_read, False), data[0], run)
+        groups = [
+            (
+                [p for one in factors.values() for p in one.parameters()],
+                config.text_rate if part in encoders.parts else 1.0,
             )
-            return look(averaged, model, positive, negative, data.latents[first].to(device), base.vae, base.vae_recipe)
-
-        def tell(step: int, total: int, value: float) -> None:
-            if report is not None:
-                report(step, total, value, shown)
-
-        losses = loop(taught, average, config.loop, loss_of, identity, progress, report=tell)
-    return average, losses
+            for part, factors in taught.parts.items()
+        ]
+        losses, kept = watched(taught, average, config.loop, loss_of, run, viewer, groups)
+    return average, losses, kept
 
 
 def write(file: Path, taught: Lora, config: LoRATraining, about: Mapping[str, str]) -> None:

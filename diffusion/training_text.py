@@ -8,8 +8,8 @@ One caption in ten is replaced by none, so that the model learns to draw without
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,40 +17,34 @@ from torch import nn
 
 from diffusion.clip import TextEncoders
 from diffusion.family import family_of
-from diffusion.loop import LoopConfig, Report, loop, mixed_precision, seeded
-from diffusion.objective import Times, loss, noise
+from diffusion.loop import seeded
 from diffusion.schedule import table
 from diffusion.training_data import Base, Examples, told, training_table
-from diffusion.types import Level
+from diffusion.training_look import Run, Viewer, watched
+from diffusion.training_step import Feed, Teaching, loss_on
+from diffusion.types import Image
 
 
 @dataclass(frozen=True)
-class TextTraining:
-    """batch: pictures at a step. caption_dropout: share of captions replaced by none. min_snr: gamma, 0 for none.
-    times: how levels are drawn. text: whether the text encoders learn too."""
+class TextTraining(Teaching):
+    """text: whether the text encoders learn too. text_rate: what their learning rate is multiplied with."""
 
-    loop: LoopConfig
-    batch: int = 64
-    caption_dropout: float = 0.1
-    min_snr: float = 0.0
-    times: Times = "uniform"
     text: bool = True
+    text_rate: float = 1.0
 
 
 def train(
     base: Base,
-    data: Examples,
+    data: Sequence[Examples],
     config: TextTraining,
-    identity: dict[str, Any],
-    progress: Path | None = None,
-    device: str = "cpu",
-    report: Report | None = None,
-) -> tuple[nn.Module, TextEncoders, tuple[float, ...]]:
-    """A denoiser and text encoders that learned, and the loss of every step. Those of `base` are left as they are.
+    run: Run,
+) -> tuple[nn.Module, TextEncoders, tuple[float, ...], Image]:
+    """A denoiser and text encoders that learned, the loss of every step, and the pictures kept. Those of `base` are
+    left as they are.
 
-    identity: what decides the data and the weights it starts from. Other arguments and errors as `diffusion.loop.loop`.
+    Errors as `diffusion.loop.loop`.
     """
-    model = base.model
+    model, device = base.model, run.device
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
         pair = nn.ModuleDict({"denoiser": copy.deepcopy(base.denoiser), "text": copy.deepcopy(base.encoders)})
@@ -58,22 +52,22 @@ def train(
         pair["denoiser"].requires_grad_(True).train()
         pair["text"].requires_grad_(config.text).train(config.text)
         average = copy.deepcopy(pair).requires_grad_(False).eval()
-        read = cast(TextEncoders, pair["text"])
-        network = family_of(model).network(pair["denoiser"], model)
+        if config.checkpointing:
+            cast(Any, pair["denoiser"]).enable_gradient_checkpointing()
+        network, averaged = (family_of(model).network(both["denoiser"], model) for both in (pair, average))
         levels = table(training_table(model.schedule))
 
-        def loss_of(step: int) -> torch.Tensor:
-            chosen = torch.randint(len(data.latents), (config.batch,))
-            dropped = torch.rand(config.batch) < config.caption_dropout
-            drawn = noise(
-                data.latents[chosen].to(device).contiguous(memory_format=torch.channels_last), levels, config.times
-            )
-            ids = [one[chosen].to(device) for one in data.ids]
-            with mixed_precision(device, config.loop.bfloat16):
-                inputs = told(model, read, ids, data.empty, dropped.to(device))
-                # one level an item: only the timestep is told
-                o = network(drawn.x, Level(cast(float, drawn.t), 0.0, 0.0), inputs)
-            return loss(model.prediction, o, drawn, config.min_snr)
+        def feed_of(both: nn.ModuleDict, shuffle: bool) -> Feed:
+            reader = cast(TextEncoders, both["text"])
+            return lambda one, chosen, dropped: told(model, reader, one, chosen, dropped, device, shuffle)
 
-        losses = loop(pair, average, config.loop, loss_of, identity, progress, report=report)
-    return average["denoiser"], cast(TextEncoders, average["text"]), losses
+        feed, looking = feed_of(pair, config.shuffle), feed_of(average, False)
+
+        def loss_of() -> torch.Tensor:
+            return loss_on(data, network, feed, model, levels, config, device, torch.channels_last)
+
+        viewer = Viewer(base, averaged, looking, data[0], run)
+        learned = [[p for p in pair[part].parameters() if p.requires_grad] for part in ("denoiser", "text")]
+        groups = list(zip(learned, (1.0, config.text_rate), strict=True)) if config.text_rate != 1 else ()
+        losses, kept = watched(pair, average, config.loop, loss_of, run, viewer, groups)
+    return average["denoiser"], cast(TextEncoders, average["text"]), losses, kept

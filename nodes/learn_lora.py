@@ -1,27 +1,38 @@
 """Teaching a LoRA from a few pictures, and keeping it."""
 
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from engine.context import Context
-from engine.node import Input, Node, Seed
+from engine.node import Input, Node
 from engine.values import Saved
-from nodes.compute import Looks
-from nodes.learn_common import base_of, examples_of, identity_of, loop_config
-from nodes.output import save_bytes
-from nodes.sockets import VAE, Dataset, LoRAFile, Losses, Model, TextEncoder
+from nodes.learn_common import (
+    Average,
+    Batch,
+    FromModel,
+    Steps,
+    TextRate,
+    Warmup,
+    base_of,
+    examples_of,
+    run_of,
+    save_adapter,
+    teaching,
+    text_rate,
+)
+from nodes.sockets import Dataset, Image, LoRAFile, Losses
 
 FILE = "lora.safetensors"
 
 
 class TrainedLoRA(NamedTuple):
-    """A LoRA, and the loss of every step."""
+    """A LoRA, the loss of every step, and the validation pictures, time after time."""
 
     lora: LoRAFile
     losses: Losses
+    validation: Image
 
 
-class TrainLoRA(Node):
+class TrainLoRA(FromModel, Node):
     """Teach a model a style or a thing beside its weights: y = W x + (alpha / r) B A x, with A and B of rank r that
     minimise E w (o(x_t, t, c) - target)^2, while W stays (Hu et al. 2021).
 
@@ -33,71 +44,49 @@ class TrainLoRA(Node):
 
     version = 1
     numeric = True
-    model: Model
-    text_encoder: TextEncoder
-    vae: VAE
-    dataset: Dataset
+    steps: int = Steps(500)
+    batch: int = Batch(4)
+    warmup: int = Warmup(20)
+    ema: float = Average(0.98)
     rank: int = Input(8, ge=1, le=1024, about="r of A and B")
     alpha: float = Input(8.0, ge=0.001, le=4096, about="the change is multiplied by alpha / rank")
     targets: list[str] = Input(
         ["to_q", "to_k", "to_v", "to_out.0"], about="which layers of the denoiser, by the ends of their names"
     )
     train_text: bool = Input(False, about="the attention of the CLIP text encoders learns too")
+    text_lr: float | None = TextRate()
     trigger: str = Input("", about="a word that is put before every caption")
     prior: Dataset | None = Input(None, about="pictures of the kind in general, not to be forgotten")
     prior_weight: float = Input(1.0, ge=0, le=100, about="how much these count")
-    steps: int = Input(500, ge=1, le=10_000_000, about="updates of the factors")
-    batch: int = Input(4, ge=1, le=65536, about="pictures in each")
-    lr: float = Input(1e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
-    warmup: int = Input(20, ge=0, le=1_000_000, about="steps of rising learning rate")
-    accumulate: int = Input(1, ge=1, le=4096, about="batches whose gradients are added up for an update")
-    caption_dropout: float = Input(0.0, ge=0, le=1, about="share of captions replaced by none")
-    min_snr: float = Input(0.0, ge=0, le=100, about="gamma of min-SNR weighting (Hang et al. 2023); 0 for none")
-    times: Literal["uniform", "logit_normal"] = Input("uniform", about="how levels are drawn; logit_normal for flows")
-    ema: float = Input(0.98, ge=0, le=1, about="share of the averaged factors that stays at each step")
-    precision: Literal["float32", "bfloat16"] = Input("float32", about="what to multiply in")
-    checkpointing: bool = Input(False, about="compute activations twice and keep fewer: slower, in less memory")
-    seed: int = Seed(0)
 
     def run(self, ctx: Context) -> TrainedLoRA:
-        from dataclasses import replace
-
         from diffusion import training_lora
         from diffusion.recipes import lora_of
         from diffusion.store import STORE
-        from diffusion.training_data import content_of
+        from diffusion.training_data import called, content_of
 
         config = training_lora.LoRATraining(
-            loop_config(self, self.accumulate),
-            self.rank,
-            self.alpha,
-            tuple(self.targets),
-            self.train_text,
-            self.batch,
-            self.caption_dropout,
-            self.min_snr,
-            self.times,
-            self.prior_weight,
-            self.checkpointing,
+            **teaching(self),
+            rank=self.rank,
+            alpha=self.alpha,
+            targets=tuple(self.targets),
+            text=self.train_text,
+            text_rate=text_rate(self, self.text_lr),
+            prior_weight=self.prior_weight,
         )
-        called = [f"{self.trigger}, {caption}" if self.trigger else caption for caption in self.dataset.captions]
-        dataset = replace(self.dataset, captions=tuple(called))
-        identity = identity_of(self, dataset, config) | {"prior": content_of(self.prior) if self.prior else ""}
+        dataset = called(self.dataset, self.trigger)
         with STORE.using():
             base = base_of(self, ctx)
-            taught, losses = training_lora.train(
+            taught, losses, kept = training_lora.train(
                 base,
                 examples_of(base, dataset, ctx),
-                examples_of(base, self.prior, ctx) if self.prior else None,
+                examples_of(base, self.prior, ctx) if self.prior else (),
                 config,
-                identity,
-                ctx.scratch / "progress.safetensors",
-                ctx.device,
-                Looks(ctx).report,
+                run_of(self, ctx, dataset, config, prior=content_of(self.prior) if self.prior else ""),
             )
         about = {"base_model_digest": self.model.digest, "family": self.model.family, "trigger": self.trigger}
         training_lora.write(ctx.scratch / "model" / FILE, taught, config, about)
-        return TrainedLoRA(lora_of(ctx.scratch / "model" / FILE), Losses(losses))
+        return TrainedLoRA(lora_of(ctx.scratch / "model" / FILE), Losses(losses), kept)
 
 
 class SaveLoRA(Node):
@@ -110,10 +99,4 @@ class SaveLoRA(Node):
     path: str = Input("lora.safetensors", about="file name in the output folder; {param} is filled in", template=True)
 
     def run(self, ctx: Context) -> Saved:
-        import json
-
-        from diffusion.checkpoint import with_metadata
-
-        data = Path(self.lora.source).read_bytes()
-        data = with_metadata(data, {"weft_workflow": json.dumps(ctx.document)})
-        return Saved((save_bytes(ctx, self.path, data, mime="application/octet-stream"),))
+        return save_adapter(ctx, self.lora.source, self.path)

@@ -5,9 +5,25 @@ from typing import Literal, NamedTuple
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
-from nodes.learn_common import base_of, examples_of, identity_of, loop_config
+from nodes.learn_common import (
+    Average,
+    Batch,
+    Dropout,
+    FromModel,
+    Precision,
+    Rate,
+    Steps,
+    TextRate,
+    Warmup,
+    base_of,
+    examples_of,
+    loop_config,
+    run_of,
+    teaching,
+    text_rate,
+)
 from nodes.load import Checkpoint
-from nodes.sockets import VAE, Dataset, Losses, Model, TextEncoder
+from nodes.sockets import VAE, Dataset, Image, Losses, Model, TextEncoder
 
 
 class NewSDXL(Node):
@@ -91,14 +107,14 @@ class TrainVAE(Node):
     text_encoder: TextEncoder
     vae: VAE
     dataset: Dataset
-    steps: int = Input(2000, ge=1, le=10_000_000, about="updates of the weights")
-    batch: int = Input(16, ge=1, le=65536, about="pictures in each")
-    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
-    warmup: int = Input(100, ge=0, le=1_000_000, about="steps of rising learning rate")
+    steps: int = Steps(2000)
+    batch: int = Batch(16)
+    lr: float = Rate(2e-3)
+    warmup: int = Warmup(100)
     kl: float = Input(1e-6, ge=0, le=1, about="beta, how much latents are pulled towards N(0, 1)")
     part: Literal["all", "decoder"] = Input("all", about="decoder: latents stay as they are")
-    ema: float = Input(0.995, ge=0, le=1, about="share of the averaged weights that stays at each step")
-    precision: Literal["float32", "bfloat16"] = Input("float32", about="what to multiply in")
+    ema: float = Average(0.995)
+    precision: Literal["float32", "bfloat16"] = Precision()
     seed: int = Seed(0)
 
     def run(self, ctx: Context) -> TrainedVAE:
@@ -128,15 +144,17 @@ class TrainVAE(Node):
 
 
 class TrainedModel(NamedTuple):
-    """A model that learned to draw what captions say, and the loss of every step."""
+    """A model that learned to draw what captions say, the loss of every step, and the validation pictures, time after
+    time."""
 
     model: Model
     text_encoder: TextEncoder
     vae: VAE
     losses: Losses
+    validation: Image
 
 
-class TrainTextToImage(Node):
+class TrainTextToImage(FromModel, Node):
     """Teach a denoiser to draw what captions say: minimise E w (o(x_t, t, c) - target)^2 over t, pictures and noise,
     x_t = alpha x0 + sigma eps, x0 the latent of a picture and c what the text encoders make of its caption (Ho et al.
     2020; Rombach et al. 2022; Esser et al. 2024). The target is what the model predicts: eps, v or the flow.
@@ -148,22 +166,11 @@ class TrainTextToImage(Node):
 
     version = 1
     numeric = True
-    model: Model
-    text_encoder: TextEncoder
-    vae: VAE
-    dataset: Dataset
-    steps: int = Input(2000, ge=1, le=10_000_000, about="updates of the weights")
-    batch: int = Input(64, ge=1, le=65536, about="pictures in each")
-    lr: float = Input(1e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
-    warmup: int = Input(100, ge=0, le=1_000_000, about="steps of rising learning rate")
-    accumulate: int = Input(1, ge=1, le=4096, about="batches whose gradients are added up for an update")
+    batch: int = Batch(64)
+    caption_dropout: float = Dropout(0.1)
+    ema: float = Average(0.998)
     train_text: bool = Input(True, about="the text encoders learn too; false for a model whose texts are good already")
-    caption_dropout: float = Input(0.1, ge=0, le=1, about="share of captions replaced by none")
-    min_snr: float = Input(0.0, ge=0, le=100, about="gamma of min-SNR weighting (Hang et al. 2023); 0 for none")
-    times: Literal["uniform", "logit_normal"] = Input("uniform", about="how levels are drawn; logit_normal for flows")
-    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
-    precision: Literal["float32", "bfloat16"] = Input("float32", about="what to multiply in")
-    seed: int = Seed(0)
+    text_lr: float | None = TextRate()
 
     def run(self, ctx: Context) -> TrainedModel:
         from diffusion import derived, training_text
@@ -171,27 +178,16 @@ class TrainTextToImage(Node):
         from diffusion.store import STORE
 
         config = training_text.TextTraining(
-            loop_config(self, self.accumulate),
-            self.batch,
-            self.caption_dropout,
-            self.min_snr,
-            self.times,
-            self.train_text,
+            **teaching(self), text=self.train_text, text_rate=text_rate(self, self.text_lr)
         )
         source, folder = Path(self.model.source), ctx.scratch
         with STORE.using():
             base = base_of(self, ctx)
-            denoiser, encoders, losses = training_text.train(
-                base,
-                examples_of(base, self.dataset, ctx),
-                config,
-                identity_of(self, self.dataset, config),
-                folder / "progress.safetensors",
-                ctx.device,
-                lambda step, total, loss: ctx.progress(step, total, f"loss {loss:.4f}"),
+            denoiser, encoders, losses, kept = training_text.train(
+                base, examples_of(base, self.dataset, ctx), config, run_of(self, ctx, self.dataset, config)
             )
         parts = {NETWORKS[self.model.family]: denoiser}
         if self.train_text:
             parts |= encoders.named_parts()
         derived.write(source, folder / "model", parts)
-        return TrainedModel(*derived.recipes(folder / "model"), Losses(losses))
+        return TrainedModel(*derived.recipes(folder / "model"), Losses(losses), kept)

@@ -10,6 +10,7 @@ from engine.context import Context
 from engine.node import Input, Node, Seed
 from engine.values import Saved
 from nodes.compute import Looks
+from nodes.learn_common import Average, Batch, Rate, Steps, Warmup
 from nodes.output import save_bytes
 from nodes.sockets import VAE, ControlNet, Dataset, Image, Losses, Model, TextEncoder
 
@@ -39,12 +40,12 @@ class FromScratch(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     dataset: Dataset
-    steps: int = Input(1500, ge=1, le=10_000_000, about="updates of the weights")
-    batch: int = Input(128, ge=1, le=65536, about="pictures in each")
-    lr: float = Input(2e-3, ge=0, le=1, about="highest learning rate; it rises, then falls as half a cosine")
-    warmup: int = Input(50, ge=0, le=1_000_000, about="steps of rising learning rate")
+    steps: int = Steps(1500)
+    batch: int = Batch(128)
+    lr: float = Rate(2e-3)
+    warmup: int = Warmup(50)
     label_dropout: float = Input(0.1, ge=0, le=1, about="share of labels replaced by none")
-    ema: float = Input(0.998, ge=0, le=1, about="share of the averaged weights that stays at each step")
+    ema: float = Average(0.998)
     seed: int = Seed(0)
 
     def moves(self) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import torch
 
 from diffusion.checkpoint import read_config, recipes
 from diffusion.dit import DiTConfig
-from diffusion.loop import ema_decay, learning_rate
+from diffusion.loop import Decay, LoopConfig, ema_decay, learning_rate
 from diffusion.networks import NetworkConfig, PixelNetwork, sizes_of
 from diffusion.objective import levels_of
 from diffusion.pixel import load_network
 from diffusion.training import TrainingConfig, save_model, train
+from diffusion.training_data import shuffled
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
 from diffusion.unet import UNetConfig
 
@@ -191,3 +192,23 @@ def test_a_saved_model_is_read_back_whole(tmp_path: Path, network: NetworkConfig
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in weights(trained.model).items())
     assert read_config(tmp_path).training is not None
     assert asdict(SHORT).items() <= {**read_config(tmp_path).training, "schedule": asdict(SHORT.schedule)}.items()
+
+
+@pytest.mark.parametrize(("decay", "half"), [("cosine", 0.5), ("linear", 0.5), ("constant", 1.0)])
+def test_learning_rate_falls_as_it_is_said(decay: Decay, half: float) -> None:
+    config = LoopConfig(steps=100, lr=2.0, warmup=1, decay=decay)
+    assert learning_rate(config, 0) == 2.0
+    assert learning_rate(config, 50) == pytest.approx(2.0 * half)
+
+
+def test_an_unknown_decay_is_refused() -> None:
+    with pytest.raises(ValueError, match='unknown decay "up"; known: cosine, linear, constant'):
+        LoopConfig(steps=1, lr=1.0, decay="up")  # type: ignore[arg-type]
+
+
+def test_the_first_part_of_a_caption_stays_first_when_the_others_are_shuffled() -> None:
+    torch.manual_seed(0)
+    found = {shuffled("inkwash, a, b, c") for _ in range(200)}
+    assert len(found) == 6
+    assert all(caption.startswith("inkwash, ") for caption in found)
+    assert shuffled("a house") == "a house"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import text_to_image
 import torch
+from learning import learn
 from PIL import Image as Pillow
 
 from diffusion.guidance import Inputs
@@ -13,7 +14,7 @@ from diffusion.store import STORE
 from diffusion.training_control import new_net, steered
 from diffusion.types import Level
 from engine.cache import Cache
-from engine.context import CancelToken, Context, Settings
+from engine.context import Context, Settings
 from engine.errors import Cancelled, WeftError
 from nodes.control import LoadControlNet
 from nodes.data import Shapes
@@ -33,19 +34,6 @@ def base(request, checkpoint):
     return LoadCheckpoint(source=str(checkpoint(request.param))).run(Context())
 
 
-def learn(folder, base, shapes, stop_at=None, **given):
-    folder.mkdir(exist_ok=True)
-    token = CancelToken()
-
-    def emit(event):
-        if "loss" in getattr(event, "message", "") and event.step == stop_at:
-            token.cancel()
-
-    ctx = Context(scratch_of=lambda: folder, emit=emit, token=token)
-    parts = {"model": base.model, "text_encoder": base.text_encoder, "vae": base.vae}
-    return TrainControlNet(dataset=shapes, seed=0, **parts, **given).run(ctx)
-
-
 def test_a_new_net_changes_nothing(base):
     denoiser = STORE.load(base.model)
     network = steered(denoiser, base.model, new_net(denoiser, base.model))
@@ -63,10 +51,10 @@ def test_a_new_net_changes_nothing(base):
 
 def test_training_goes_on_where_it_was_stopped(base, shapes, tmp_path):
     given = {"steps": 3, "batch": 2, "accumulate": 2, "precision": "bfloat16"}
-    whole = learn(tmp_path / "whole", base, shapes, **given)
+    whole = learn(TrainControlNet, tmp_path / "whole", base, shapes, **given)
     with pytest.raises(Cancelled):
-        learn(tmp_path / "parts", base, shapes, stop_at=2, **given)
-    resumed = learn(tmp_path / "parts", base, shapes, **given)
+        learn(TrainControlNet, tmp_path / "parts", base, shapes, stop_at=2, **given)
+    resumed = learn(TrainControlNet, tmp_path / "parts", base, shapes, **given)
     assert resumed.losses == whole.losses
     assert len(resumed.losses.values) == 3
     assert resumed.controlnet.digest == whole.controlnet.digest
@@ -77,7 +65,7 @@ def test_the_loss_falls_on_two_pictures(base, shapes, tmp_path):
 
     two = replace(shapes, images=shapes.images[:2], captions=shapes.captions[:2])
     given = {"steps": 40, "batch": 4, "lr": 3e-2, "warmup": 2, "ema": 0.9}
-    losses = learn(tmp_path / "learn", base, two, **given).losses.values
+    losses = learn(TrainControlNet, tmp_path / "learn", base, two, **given).losses.values
     # the U-Net stays as it was drawn, so there is not much to be won
     assert sum(losses[-10:]) < 0.95 * sum(losses[:10])
 

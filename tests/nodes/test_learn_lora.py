@@ -2,30 +2,38 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import diffusers
 import numpy as np
+import parity
 import pytest
 import text_to_image
 import torch
+from learning import learn
+from PIL import Image as Picture
 from safetensors import safe_open
+from safetensors.torch import load_file
 
-from diffusion.store import STORE
+from engine.api import load, run
 from engine.cache import Cache
-from engine.context import CancelToken, Context
+from engine.context import Context, Settings
 from engine.errors import Cancelled, WeftError
+from nodes import registry
 from nodes.data import Shapes
 from nodes.learn_lora import TrainLoRA
 from nodes.load import LoadCheckpoint
-from nodes.patch import LoRALoad
 
-pytestmark = pytest.mark.filterwarnings("ignore:`FluxPosEmbed`:FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`FluxPosEmbed`:FutureWarning",
+    "ignore:__array__ implementation doesn't accept:DeprecationWarning",
+)
 
 SIZE = 64
 FAMILIES = {
     "sd15": {"train_text": True, "precision": "bfloat16"},
     "sdxl": {"accumulate": 2, "min_snr": 5.0, "checkpointing": True},
-    "flux-schnell": {"times": "logit_normal"},
+    "flux-schnell": {"times": "logit_normal", "train_text": True},
 }
 
 
@@ -40,57 +48,76 @@ def case(request, checkpoint):
     return base, {"rank": 2, "alpha": 4.0, "trigger": "fox", "ema": 0.0, **FAMILIES[request.param]}
 
 
-def learn(folder, base, shapes, stop_at=None, **given):
-    folder.mkdir(exist_ok=True)
-    token = CancelToken()
-
-    def emit(event):
-        if "loss" in getattr(event, "message", "") and event.step == stop_at:
-            token.cancel()
-
-    ctx = Context(scratch_of=lambda: folder, emit=emit, token=token)
-    parts = {"model": base.model, "text_encoder": base.text_encoder, "vae": base.vae}
-    return TrainLoRA(dataset=shapes, seed=0, **parts, **given).run(ctx)
-
-
 def test_training_goes_on_where_it_was_stopped(case, shapes, tmp_path):
     base, given = case
     given = {"steps": 3, "batch": 2, "prior": shapes, **given}
-    whole = learn(tmp_path / "whole", base, shapes, **given)
+    whole = learn(TrainLoRA, tmp_path / "whole", base, shapes, **given)
     with pytest.raises(Cancelled):
-        learn(tmp_path / "parts", base, shapes, stop_at=2, **given)
-    resumed = learn(tmp_path / "parts", base, shapes, **given)
+        learn(TrainLoRA, tmp_path / "parts", base, shapes, stop_at=2, **given)
+    resumed = learn(TrainLoRA, tmp_path / "parts", base, shapes, **given)
     assert resumed.losses == whole.losses
     assert resumed.lora.digest == whole.lora.digest
 
 
-def test_diffusers_computes_the_same_with_the_file(case, shapes, tmp_path):
+def test_the_file_says_what_it_was_made_for(case, shapes, tmp_path):
     base, given = case
-    trained = learn(tmp_path / "one", base, shapes, steps=2, batch=2, lr=0.1, warmup=0, **given)
+    trained = learn(TrainLoRA, tmp_path / "one", base, shapes, steps=1, batch=2, **given)
     with safe_open(trained.lora.source, "pt") as file:
         metadata = file.metadata()
     assert (metadata["trigger"], metadata["base_model_digest"]) == ("fox", base.model.digest)
     part = "transformer" if base.model.family == "flux" else "unet"
     assert json.loads(metadata["lora_adapter_metadata"])[f"{part}.lora_alpha"] == 4.0
-    patched = LoRALoad(model=base.model, text_encoder=base.text_encoder, lora=trained.lora).run(Context())
-    ours = STORE.load(patched.model)
-    pipe = diffusers.DiffusionPipeline.from_pretrained(base.model.source)
-    pipe.load_lora_weights(trained.lora.source)
-    theirs, plain = getattr(pipe, part), STORE.load(base.model)
-    layer = next(name for name, _ in theirs.named_modules() if name.endswith("to_q"))
-    x = torch.randn(2, 3, plain.get_submodule(layer).in_features)
-    with torch.no_grad():
-        here, there, without = (net.get_submodule(layer)(x) for net in (ours, theirs, plain))
-    torch.testing.assert_close(here, there)
-    assert not torch.allclose(here, without)
 
 
-def test_the_loss_falls_on_two_pictures(shapes, checkpoint, tmp_path):
+def test_text_encoders_learn_at_a_rate_of_their_own(checkpoint, shapes, tmp_path):
     base = LoadCheckpoint(source=str(checkpoint("sdxl"))).run(Context())
+    given = {"steps": 2, "batch": 2, "rank": 2, "train_text": True, "shuffle": True}
+    still = load_file(learn(TrainLoRA, tmp_path / "still", base, shapes, text_lr=0.0, **given).lora.source)
+    moved = load_file(learn(TrainLoRA, tmp_path / "moved", base, shapes, **given).lora.source)
+    for name in moved:
+        if name.endswith("lora_B.weight"):
+            # B begins at zero
+            assert bool(still[name].any()) == name.startswith("unet.")
+            assert moved[name].any() or "text_encoder." in name
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "flux-dev"])
+def test_diffusers_draws_the_same_with_the_file_at_every_strength(kind, checkpoint, run_nodes, shapes, tmp_path):
+    base = LoadCheckpoint(source=str(checkpoint(kind))).run(Context())
+    given = {"steps": 2, "batch": 2, "lr": 0.1, "warmup": 0, "rank": 2, "alpha": 4.0, "train_text": True}
+    trained = learn(TrainLoRA, tmp_path / "one", base, shapes, **given)
+    pipe = diffusers.DiffusionPipeline.from_pretrained(base.model.source, dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.load_lora_weights(trained.lora.source, adapter_name="taught")
+    call = {"num_inference_steps": 2, "width": SIZE, "height": SIZE, "guidance_scale": 3.5}
+    changes = {
+        "style": {"type": "LoRALoad", "model": "@base.model", "text_encoder": "@base.text_encoder",
+                  "source": trained.lora.source},
+        "guide__model": "@style.model",
+        "wanted__text_encoder": "@style.text_encoder",
+        "sampler__kind": "model",
+        "schedule__width": SIZE, "schedule__height": SIZE, "blank__width": SIZE, "blank__height": SIZE,
+    }  # fmt: skip
+    drawn = []
+    for strength in (0.0, 0.5, 1.0):
+        pipe.set_adapters(["taught"], [strength])
+        there = parity.pixels(pipe, "a fox", **call)
+        graph = text_to_image.graph(base.model.source, "a fox", 3.5, 2, 5, **changes, style__strength=strength)
+        parity.assert_same(run_nodes(graph, "decode")["decode"].pixels, there)
+        drawn.append(there)
+    assert np.abs(drawn[0] - drawn[1]).max() > 1e-3
+    assert np.abs(drawn[1] - drawn[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "flux-dev"])
+def test_the_loss_falls_on_two_pictures(kind, shapes, checkpoint, tmp_path):
+    base = LoadCheckpoint(source=str(checkpoint(kind))).run(Context())
     two = replace(shapes, images=shapes.images[:2], captions=shapes.captions[:2])
     given = {"steps": 30, "batch": 4, "lr": 5e-2, "warmup": 2, "rank": 4, "alpha": 8.0}
-    every = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "conv_in", "conv_out", "proj_in", "proj_out"]
-    losses = learn(tmp_path / "learn", base, two, targets=every, **given).losses.values
+    attention = ["to_q", "to_k", "to_v", "to_out.0"]
+    more = ["conv1", "conv2", "conv_in", "conv_out", "proj_in"] if kind == "sdxl" else ["x_embedder", "proj_mlp"]
+    every = [*attention, *more, "proj_out"]
+    losses = learn(TrainLoRA, tmp_path / "learn", base, two, targets=every, **given).losses.values
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
@@ -128,4 +155,25 @@ def test_a_lora_is_named_once(checkpoint, run_nodes):
 def test_targets_that_no_layer_has_are_refused(checkpoint, shapes, tmp_path):
     base = LoadCheckpoint(source=str(checkpoint("sd15"))).run(Context())
     with pytest.raises(ValueError, match="no layer has a name that ends in to_x or fc9"):
-        learn(tmp_path / "x", base, shapes, targets=["to_x", "fc9"])
+        learn(TrainLoRA, tmp_path / "x", base, shapes, targets=["to_x", "fc9"])
+
+
+def test_the_workflow_of_the_documentation_does_what_it_says(checkpoint, tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    document = json.loads(text.partition("```json")[2].partition("```")[0])
+    nodes = document["nodes"]
+    nodes["base"] |= {"source": str(checkpoint("sdxl")), "dtype": "float32"}
+    nodes["data"]["size"] = SIZE
+    nodes["teach"] |= {"validation_steps": 1, "precision": "float32"}
+    (tmp_path / "pictures").mkdir()
+    for i in range(2):
+        Picture.new("RGB", (90, 70), (90 * i, 0, 0)).save(tmp_path / "pictures" / f"{i}.png")
+        (tmp_path / "pictures" / f"{i}.txt").write_text("a house by a lake")
+    workflow = load(document, registry=registry())
+    done = run(workflow, settings=Settings(out=tmp_path / "out", folder=tmp_path), cache=Cache(), steps=2)
+    assert {Path(file.path).name for file in done.files} == {
+        "inkwash.safetensors", "inkwash-on-the-way.png", "inkwash-loss.png"
+    }  # fmt: skip
+    # after 0, 1 and 2 steps, two prompts each
+    with Picture.open(tmp_path / "out" / "inkwash-on-the-way.png") as grid:
+        assert grid.height > grid.width
