@@ -1,8 +1,8 @@
 """Textual inversion: words whose embeddings were learned from pictures (Gal et al. 2022).
 
 A file holds n vectors for each text encoder. The token stands for the first of them, and token_1, token_2 … for the
-others: where a prompt says the token, all n are read in its place. The encoder's table of embeddings stays as it is;
-the new ones lie behind its last row.
+others: where a prompt says the token, all n are read in its place. A file that weft wrote says the token in its
+metadata. The encoder's table of embeddings stays as it is; the new ones lie behind its last row.
 
     layout        tensors                                        of
     diffusers     {token: (n, width)} or {token: (width,)}       one encoder
@@ -23,8 +23,9 @@ from diffusion.identify import identify
 from diffusion.patch_check import MisfitError
 from diffusion.recipes import Patch
 
-_ENCODERS = {"clip_l": 0, "clip_g": 1}
-_NO_TOKEN = ("emb_params", *_ENCODERS)
+ENCODERS = {"clip_l": 0, "clip_g": 1}
+"""Which encoder of SDXL the tensors of a file are for."""
+_NO_TOKEN = ("emb_params", *ENCODERS)
 
 
 class Inversion(nn.Module):
@@ -45,19 +46,21 @@ class Inversion(nn.Module):
 
 def read(path: Path, dtype: torch.dtype) -> Inversion:
     """The vectors of a file. MisfitError for one that holds something else."""
-    import safetensors.torch
+    from safetensors import safe_open
 
     what = identify(path)
     if what.what != "embedding":
         raise MisfitError(f"{path.name} is {what}, not a textual inversion; {what.hint}".rstrip("; "))
-    tensors = {name: tensor.to(dtype) for name, tensor in safetensors.torch.load_file(path).items()}
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name).to(dtype) for name in file.keys()}  # noqa: SIM118
+        called = (file.metadata() or {}).get("token") or path.stem
     tensors = {name: tensor[None] if tensor.ndim == 1 else tensor for name, tensor in tensors.items()}
-    if _ENCODERS.keys() & tensors.keys():
-        return Inversion({i: tensors[name] for name, i in _ENCODERS.items() if name in tensors}, path.stem, path.name)
+    if ENCODERS.keys() & tensors.keys():
+        return Inversion({i: tensors[name] for name, i in ENCODERS.items() if name in tensors}, called, path.name)
     if len(tensors) != 1:
         raise MisfitError(f"{path.name} holds several tensors ({', '.join(tensors)}), which name no text encoders")
     ((name, tensor),) = tensors.items()
-    return Inversion({0: tensor}, path.stem if name in _NO_TOKEN else name, path.name)
+    return Inversion({0: tensor}, called if name in _NO_TOKEN else name, path.name)
 
 
 class Extended(nn.Module):
@@ -88,9 +91,13 @@ class Words:
     def __init__(self, tokenizer: Any, token: str, tokens: list[str]) -> None:
         self._tokenizer, self._token, self._tokens = tokenizer, token, tokens
 
-    def __call__(self, text: str, **how: Any) -> Any:
-        """As the tokenizer itself."""
-        return self._tokenizer(text.replace(self._token, " ".join(self._tokens)), **how)
+    def __call__(self, text: str | list[str], **how: Any) -> Any:
+        """As the tokenizer itself, of one text or several."""
+        said = " ".join(self._tokens)
+        read = (
+            text.replace(self._token, said) if isinstance(text, str) else [t.replace(self._token, said) for t in text]
+        )
+        return self._tokenizer(read, **how)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

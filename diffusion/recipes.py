@@ -178,10 +178,27 @@ class LoRAFile:
     digest: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingFile:
+    """A file with the embeddings of a word (textual inversion), and the digest of its content."""
+
+    source: str
+    digest: str = ""
+
+
 def lora_of(file: Path) -> LoRAFile:
     """The LoRA in a file."""
+    return LoRAFile(str(file), _digest_of(file))
+
+
+def embedding_of(file: Path) -> EmbeddingFile:
+    """The word in a file."""
+    return EmbeddingFile(str(file), _digest_of(file))
+
+
+def _digest_of(file: Path) -> str:
     with file.open("rb") as data:
-        return LoRAFile(str(file), hashlib.file_digest(data, "sha256").hexdigest())
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 Recipe = ModelRecipe | TextEncoderRecipe | VAERecipe | ControlNetRecipe | ImageEncoderRecipe

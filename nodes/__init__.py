@@ -51,6 +51,7 @@ PACK = Pack(
         "nodes.inpaint": ("InpaintLatent", "MaskLatent"),
         "nodes.learn": ("ForwardProcess", "PlotSchedule"),
         "nodes.learn_control": ("TrainControlNet",),
+        "nodes.learn_inversion": ("SaveTextualInversion", "TrainTextualInversion"),
         "nodes.learn_lora": ("SaveLoRA", "TrainLoRA"),
         "nodes.learn_models": ("NewFlux", "NewSDXL", "TrainTextToImage", "TrainVAE"),
         "nodes.load": ("LoadCheckpoint",),

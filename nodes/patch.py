@@ -15,7 +15,7 @@ from engine.spec import FilesOf
 from engine.text import quoted
 from nodes.compute import fitting
 from nodes.files import find_file, find_folder
-from nodes.sockets import Image, LoRAFile, Model, TextEncoder
+from nodes.sockets import EmbeddingFile, Image, LoRAFile, Model, TextEncoder
 
 R = TypeVar("R", ModelRecipe, TextEncoderRecipe)
 
@@ -103,10 +103,8 @@ class LoRALoad(Node):
         model, encoder = known.get("model"), known.get("text_encoder")
         if not isinstance(model, ModelRecipe):
             return {}
-        source, lora = known.get("source", ...), known.get("lora", ...)
-        if (source is None) == (lora is None):
-            what = "neither source nor lora says which LoRA" if source is None else "source and lora both name a LoRA"
-            raise error(Problem("E-RANGE", what, "give one of the two", Place(input="source")))
+        _one_of(known, "lora", "LoRA")
+        source = known.get("source")
         if isinstance(source, str):
             with fitting():
                 check_lora(find_file(source, folder, "lora"), model)
@@ -141,11 +139,23 @@ class TextualInversion(Node):
     version = 1
     cached = False
     text_encoder: TextEncoder
-    source: str = Input(about="a .safetensors file, or owner/name/file in the hub's cache", files=_file_of("embedding"))
+    source: str | None = Input(
+        None, about="a .safetensors file, or owner/name/file in the hub's cache", files=_file_of("embedding")
+    )
+    embedding: EmbeddingFile | None = Input(None, about="or what TrainTextualInversion made")
     token: str | None = Input(None, about="what prompts call it; default: the name in the file, or that of the file")
 
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """Nothing. E-RANGE where no word is named, or two."""
+        _one_of(known, "embedding", "word")
+        return {}
+
     def run(self, ctx: Context) -> TextEncoder:
-        path = find_file(self.source, ctx.settings.folder, "embedding")
+        if self.embedding is not None:
+            path = Path(self.embedding.source)
+        else:
+            path = find_file(cast(str, self.source), ctx.settings.folder, "embedding")
         return _patched(self.text_encoder, _patch("inversion", path, token=self.token or ""))
 
 
@@ -199,6 +209,18 @@ class IPAdapterApply(Node):
             encoder_digest=_identity(encoder),
         )
         return _patched(self.model, replace(patch, pictures=(_picture(self.image),)))
+
+
+def _one_of(known: Mapping[str, Any], other: str, what: str) -> None:
+    """E-RANGE where neither a source nor what a node made names a file, or both do. known: as in `Node.foresee`."""
+    source, made = known.get("source", ...), known.get(other, ...)
+    if (source is None) == (made is None):
+        wrong = (
+            f"neither source nor {other} says which {what}"
+            if source is None
+            else f"source and {other} both name a {what}"
+        )
+        raise error(Problem("E-RANGE", wrong, "give one of the two", Place(input="source")))
 
 
 def _patch(kind: str, path: Path, **settings: float | str) -> Patch:

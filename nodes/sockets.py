@@ -203,14 +203,17 @@ def _tell_guider(guider: recipes.Guider) -> Packed:
     return Packed({**told, "numbers": [guider.scale, guider.rescale, guider.start, guider.stop]})
 
 
-def _pack_lora(lora: recipes.LoRAFile) -> Packed:
-    """A file that the cache takes over. The path itself is no content."""
-    return Packed({"digest": lora.digest}, {}, {Path(lora.source).name: Path(lora.source)})
+def _of_file(kind: type, name: str) -> Socket:
+    """The socket of a recipe that is one file, which the cache takes over. The path itself is no content."""
 
+    def pack(value: Any) -> Packed:
+        return Packed({"digest": value.digest}, {}, {Path(value.source).name: Path(value.source)})
 
-def _unpack_lora(packed: Packed) -> recipes.LoRAFile:
-    meta: Any = packed.meta
-    return recipes.LoRAFile(str(next(iter(packed.files.values()))), meta["digest"])
+    def unpack(packed: Packed) -> Any:
+        meta: Any = packed.meta
+        return kind(str(next(iter(packed.files.values()))), meta["digest"])
+
+    return Socket(kind, name, pack, unpack)
 
 
 def _of_array(kind: type, name: str, field: str) -> Socket:
@@ -246,7 +249,8 @@ register(Socket(recipes.ModelRecipe, "MODEL", _pack_recipe, _unpack_recipe, _tel
 register(Socket(recipes.TextEncoderRecipe, "TEXT ENCODER", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
 register(Socket(recipes.VAERecipe, "VAE", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
 register(Socket(recipes.ControlNetRecipe, "CONTROLNET", _pack_recipe, _unpack_recipe, _tell_recipe, resident=True))
-register(Socket(recipes.LoRAFile, "LORA", _pack_lora, _unpack_lora))
+register(_of_file(recipes.LoRAFile, "LORA"))
+register(_of_file(recipes.EmbeddingFile, "EMBEDDING"))
 register(Socket(types.Latent, "LATENT", _pack_latent, _unpack_latent, numeric=True))
 register(Socket(types.Conditioning, "CONDITIONING", _pack_conditioning, _unpack_conditioning, numeric=True))
 register(_of_array(types.Image, "IMAGE", "pixels"))
@@ -262,6 +266,7 @@ TextEncoder = recipes.TextEncoderRecipe
 VAE = recipes.VAERecipe
 ControlNet = recipes.ControlNetRecipe
 LoRAFile = recipes.LoRAFile
+EmbeddingFile = recipes.EmbeddingFile
 Latent = types.Latent
 Conditioning = types.Conditioning
 Image = types.Image
