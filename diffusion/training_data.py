@@ -1,7 +1,7 @@
 """What a denoiser is taught from: the model to begin with, and a data set as pixels, latents and tokens of captions."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +15,8 @@ from diffusion.family import family_of
 from diffusion.recipes import ModelRecipe, VAERecipe
 from diffusion.types import Dataset, Image, ScheduleConfig
 
-ENCODED = 64
-"""Pictures that are put into latents at a time."""
+AT_ONCE = 64, 64 * 64 * 64
+"""Pictures that are put into latents at a time, and their pixels in all, at most; of large ones it is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +59,24 @@ def examples(
         count, latents = len(part.images), []
         if len(part.captions) != count:
             raise ValueError(f"{part.name}: {count} pictures, but {len(part.captions)} captions")
-        for start in range(0, count, ENCODED):
-            pixels = part.images[start : start + ENCODED].astype(np.float32) / 255
+        for few in batches(part.images):
+            pixels = few.astype(np.float32) / 255
             latents.append(family.encode(base.vae, base.vae_recipe, Image(pixels)).samples.cpu())
-            told(done + min(start + ENCODED, count), len(dataset))
-        done += count
+            done += len(few)
+            told(done, len(dataset))
         read = captions.tokens(base.encoders, [*part.captions, ""])
         sizes = None if part.crops is None else sizes_of(part.crops, *part.images.shape[1:3])
         found.append(
             Examples(torch.cat(latents), part.captions, [one[:-1] for one in read], [one[-1:] for one in read], sizes)
         )
     return tuple(found)
+
+
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Pictures (N, H, W, C), a few at a time, as many as a network may well see at once."""
+    most, pixels = AT_ONCE
+    few = max(1, min(most, pixels // (images.shape[1] * images.shape[2])))
+    return (images[start : start + few] for start in range(0, len(images), few))
 
 
 def sizes_of(crops: np.ndarray, height: int, width: int) -> torch.Tensor:

@@ -16,9 +16,6 @@ from nodes.sockets import ControlNet, Dataset, Image, Losses
 if TYPE_CHECKING:
     import numpy as np
 
-DETECTED = 64
-"""Pictures in which something is looked for at a time."""
-
 
 class TrainedControlNet(NamedTuple):
     """A ControlNet, the loss of every step, and the validation pictures, time after time."""
@@ -88,10 +85,11 @@ def _hints(dataset: Dataset, ctx: Context, looked_for: Mapping[str, Any]) -> "np
     """What ControlImage finds in pictures of one shape: uint8 (N, H, W, 3)."""
     import numpy as np
 
-    found, count = [], len(dataset)
-    for start in range(0, count, DETECTED):
-        ctx.progress(start, count, f"looking for {looked_for['kind']}")
-        pictures = Image(dataset.images[start : start + DETECTED].astype(np.float32) / 255)
-        hints = ControlImage(image=pictures, **looked_for).run(ctx).pixels
+    from diffusion.training_data import batches
+
+    found: list[np.ndarray] = []
+    for few in batches(dataset.images):
+        ctx.progress(sum(map(len, found)), len(dataset), f"looking for {looked_for['kind']}")
+        hints = ControlImage(image=Image(few.astype(np.float32) / 255), **looked_for).run(ctx).pixels
         found.append((hints * 255).round().astype(np.uint8))
     return np.concatenate(found)

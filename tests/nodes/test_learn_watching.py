@@ -8,7 +8,7 @@ import torch
 from learning import learn
 from PIL import Image as Picture
 
-from diffusion.training_data import draw, examples, sizes_of
+from diffusion.training_data import batches, draw, examples, sizes_of
 from engine.cache import Cache
 from engine.context import Context, Settings
 from engine.errors import Cancelled
@@ -73,6 +73,13 @@ def test_a_batch_has_one_shape_and_each_picture_comes_as_often(base, buckets):
         counts[[each is one for each in data].index(True)] += 1
         assert one.latents[chosen].shape[0] == 3
     assert [count / 400 for count in counts] == pytest.approx([0.5, 0.25, 0.25], abs=0.07)
+
+
+@pytest.mark.parametrize(("side", "few"), [(32, 64), (64, 64), (512, 1), (2048, 1)])
+def test_large_pictures_are_put_into_latents_one_at_a_time(side, few):
+    found = [len(part) for part in batches(np.zeros((65, side, side, 0), np.uint8))]
+    assert sum(found) == 65
+    assert max(found) == few
 
 
 def test_sdxl_is_told_what_was_cut_as_diffusers_trainers_tell_it(buckets):
