@@ -25,7 +25,8 @@ from tui.history import History, state_root
 from tui.keytable import TABLES
 from tui.screens import SCREENS, make
 from tui.screens.base import WeftScreen
-from tui.screens.modals import Choose, Confirm, Tell
+from tui.screens.modals import Confirm, Tell
+from tui.screens.palette import open_palette
 from tui.session import Session
 from tui.typeahead import InOrder
 
@@ -312,22 +313,8 @@ class WeftApp(InOrder[int], inherit_bindings=False):
 
     def action_app_palette(self) -> None:
         """Everything that can be done on the screen on top, by name; typing narrows it."""
-        screen = self.screen
-        if not isinstance(screen, WeftScreen):
-            return
-        actions = {action.id: action for action in screen.live_actions()}
-        options = []
-        for name, action in sorted(actions.items()):
-            done_by = self.keymap_shown.get(name, action.keys).split(",")[0]
-            area, _, verb = name.partition(".")
-            key = f"  {keys.shown(done_by)}" if done_by else ""
-            options.append((name, f"{area}: {verb.replace('_', ' ')}", action.about + key))
-
-        def take(name: str | None) -> None:
-            if name is not None:
-                self.run_worker(screen.run_action(actions[name].call), exit_on_error=False)
-
-        self.push_screen(Choose("Palette", options), take)
+        if isinstance(self.screen, WeftScreen):
+            open_palette(self, self.screen)
 
     def action_app_interrupt(self) -> None:
         """What a person means by Ctrl-C is not clear enough to be done."""
