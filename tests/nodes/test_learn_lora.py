@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import diffusers
@@ -15,6 +16,8 @@ from PIL import Image as Picture
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from diffusion.loop import loop
+from diffusion.training_step import loss_on
 from engine.api import load, run
 from engine.cache import Cache
 from engine.context import Context, Settings
@@ -57,6 +60,32 @@ def test_training_goes_on_where_it_was_stopped(case, shapes, tmp_path):
     resumed = learn(TrainLoRA, tmp_path / "parts", base, shapes, **given)
     assert resumed.losses == whole.losses
     assert resumed.lora.digest == whole.lora.digest
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "flux-schnell"])
+def test_a_training_that_is_killed_between_two_saves_ends_on_the_same_factors(
+    kind, shapes, checkpoint, tmp_path, monkeypatch
+):
+    base = LoadCheckpoint(source=str(checkpoint(kind))).run(Context())
+    given = {"steps": 4, "batch": 2, "lr": 0.1, "warmup": 0, "validation_steps": 1}
+    monkeypatch.setattr("diffusion.training_look.loop", partial(loop, save_every=2))
+    whole = learn(TrainLoRA, tmp_path / "whole", base, shapes, **given)
+    steps = iter(range(4))
+
+    def dies(*args):
+        if next(steps) == 3:
+            raise RuntimeError("killed")
+        return loss_on(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("diffusion.training_lora.loss_on", dies)
+        with pytest.raises(RuntimeError, match="killed"):
+            learn(TrainLoRA, tmp_path / "parts", base, shapes, **given)
+    # three steps were done, and two of them are kept
+    resumed = learn(TrainLoRA, tmp_path / "parts", base, shapes, **given)
+    assert resumed.losses == whole.losses
+    assert resumed.lora.digest == whole.lora.digest
+    assert np.array_equal(resumed.validation.pixels, whole.validation.pixels)
 
 
 def test_the_file_says_what_it_was_made_for(case, shapes, tmp_path):
