@@ -218,7 +218,8 @@ class _Graph:
     def _loras(self, denoise: NodeDef) -> list[NodeDef]:
         guider = self.behind(denoise, "guider")
         above = self.upward(guider.links.get("model")) if guider is not None else ()
-        return [node for node in above if issubclass(node.cls, LoRALoad)]
+        # one that was taught in the same graph has no file, and so neither a name nor a hash
+        return [node for node in above if issubclass(node.cls, LoRALoad) and self.text(node, "source")]
 
 
 def _name(source: str) -> str:
