@@ -139,7 +139,8 @@ def recipes_of(folder: Folder, variant: str = "") -> tuple[ModelRecipe, TextEnco
     try:
         factor = 2 ** (len(vae["block_out_channels"]) - 1)
         channels = int(vae["latent_channels"])
-        side = network.get("sample_size") or SIDES[folder.family]
+        # Flux's transformer does not say, and its VAE says pixels
+        side = network.get("sample_size") or vae.get("sample_size", 0) // factor or SIDES[folder.family]
         height, width = (int(side), int(side)) if isinstance(side, int) else map(int, side)
         prediction, sampler = prediction_of(scheduler), sampler_of(scheduler)
         clip = sampler in ("ddim", "ddpm") and bool(scheduler.get("clip_sample", True))

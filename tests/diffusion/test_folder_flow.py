@@ -26,8 +26,8 @@ def change(file, **values):
     [
         ("sd3", 64, FLOW),
         ("sd35", 64, FLOW),
-        ("flux-schnell", 1024, replace(FLOW, spacing="trailing", even="trailing", shift=1.0)),
-        ("flux-dev", 1024, replace(FLOW, spacing="trailing", even="trailing", shift=1.0, base_shift=0.5)),
+        ("flux-schnell", 64, replace(FLOW, spacing="trailing", even="trailing", shift=1.0)),
+        ("flux-dev", 64, replace(FLOW, spacing="trailing", even="trailing", shift=1.0, base_shift=0.5)),
     ],
 )
 def test_recipes(checkpoint, kind, side, schedule):
@@ -39,6 +39,14 @@ def test_recipes(checkpoint, kind, side, schedule):
     assert (model.width, model.height) == (side, side)
     assert (model.prediction, model.sampler, model.clip, model.zero_negative) == ("flow", "flow_euler", False, False)
     assert model.schedule == schedule
+
+
+def test_flux_draws_as_large_as_its_vae_says(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint("flux-schnell"), tmp_path / "flux")
+    change(folder / "vae" / "config.json", sample_size=1024)
+    assert (recipes(folder)[0].width, recipes(folder)[0].height) == (1024, 1024)
+    change(folder / "vae" / "config.json", sample_size=0)
+    assert recipes(folder)[0].width == 1024
 
 
 @pytest.mark.parametrize(
