@@ -213,3 +213,26 @@ def _metadata(table: Path) -> dict[str, str]:
         except (ValueError, KeyError, TypeError) as err:
             raise ValueError(f'{table}:{number}: needs {{"file_name": ..., "text": ...}}') from err
     return texts
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Data sets one after the other. Captions and labels stay where all have them, labels with the same classes.
+
+    ValueError if there are none, or their pictures differ in sides or channels.
+    """
+    if not parts:
+        raise ValueError("no data sets to join")
+    first = parts[0]
+    for part in parts[1:]:
+        if part.images.shape[1:] != first.images.shape[1:]:
+            shapes = [" x ".join(str(n) for n in one.images.shape[1:]) for one in (first, part)]
+            raise ValueError(f"{first.name} has pictures of {shapes[0]}, and {part.name} of {shapes[1]}")
+    told = all(len(part.captions) == len(part) for part in parts)
+    alike = all(part.labels is not None and part.class_names == first.class_names for part in parts)
+    return Dataset(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts if part.labels is not None]) if alike else None,
+        tuple(caption for part in parts for caption in part.captions) if told else (),
+        first.class_names if alike else (),
+        " and ".join(part.name for part in parts),
+    )

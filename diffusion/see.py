@@ -1,9 +1,10 @@
 """Reading a picture of `diffusion.shapes` back from its pixels, by plain measuring: no network has a say.
 
 The ground is the colour of the border, a shape is what stands out from it in one piece, its colour is that of most of
-its pixels, and its kind is that of the template that it covers best.
+its pixels, and its kind is that of the template that it covers best. How far a picture is in a style is measured too.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -19,17 +20,48 @@ LEAST_PIXELS = 20
 TEMPLATE = 32
 
 
-def see(pixels: np.ndarray) -> Scene:
-    """What is in a picture, uint8 (H, W, 3): its ground, and up to three shapes, from the largest to the smallest."""
+LINES = 3
+"""Pixels of the edge of a shape, in a picture of 64 x 64, that an outline may take."""
+
+
+def see(pixels: np.ndarray, styles: Sequence[str] = ("plain",)) -> Scene:
+    """What is in a picture, uint8 (H, W, 3): its ground, and up to three shapes, from the largest to the smallest.
+
+    styles: those of `diffusion.shapes.STYLES` that it may be drawn in.
+    """
+    ground, masks = pieces(pixels)
+    return Scene(tuple(_shape(pixels, mask, styles) for mask in masks), ground)
+
+
+def pieces(pixels: np.ndarray) -> tuple[str, list[np.ndarray]]:
+    """The ground of a picture, and where up to three things are that stand out from it, each (H, W) of booleans."""
     side = pixels.shape[0]
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(float)
     ground = nearest(np.median(border, axis=0), GROUNDS)
     away = np.linalg.norm(pixels.astype(float) - np.array(GROUNDS[ground], float), axis=-1)
-    pieces, number = ndimage.label(away > STANDS_OUT, structure=np.ones((3, 3)))
+    found, number = ndimage.label(away > STANDS_OUT, structure=np.ones((3, 3)))
     least = LEAST_PIXELS * (side / 64) ** 2
-    sizes = sorted(((int((pieces == i).sum()), i) for i in range(1, number + 1)), reverse=True)
-    masks = [pieces == i for size, i in sizes[:3] if size >= least]
-    return Scene(tuple(_shape(pixels, mask) for mask in masks), ground)
+    sizes = sorted(((int((found == i).sum()), i) for i in range(1, number + 1)), reverse=True)
+    return ground, [found == i for size, i in sizes[:3] if size >= least]
+
+
+def emptiness(pixels: np.ndarray) -> float:
+    """How far shapes are drawn in outline, 0 … 1: the share of what lies well within their edges that is empty."""
+    inner, empty = 0, 0
+    for mask in pieces(pixels)[1]:
+        within = ndimage.binary_erosion(ndimage.binary_fill_holes(mask), iterations=LINES * pixels.shape[0] // 64)
+        inner, empty = inner + int(within.sum()), empty + int((within & ~mask).sum())
+    return empty / max(inner, 1)
+
+
+def thinness(pixels: np.ndarray) -> float:
+    """How much narrower shapes are than high: the mean of 1 - width / height; 0 for a picture without any."""
+    boxes = [_box(mask) for mask in pieces(pixels)[1]]
+    return float(np.mean([1 - (right - left) / (bottom - top) for top, bottom, left, right in boxes] or [0.0]))
+
+
+STYLE: dict[str, Callable[[np.ndarray], float]] = {"outline": emptiness, "thin": thinness}
+"""What rises with each style."""
 
 
 def nearest(colour: np.ndarray, known: dict[str, tuple[int, int, int]]) -> str:
@@ -75,14 +107,19 @@ def _third(share: float) -> int:
     return 0 if share < 0.36 else 2 if share > 0.64 else 1
 
 
-def _shape(pixels: np.ndarray, mask: np.ndarray) -> Shape:
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right."""
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+
+
+def _shape(pixels: np.ndarray, mask: np.ndarray, styles: Sequence[str]) -> Shape:
+    top, bottom, left, right = _box(mask)
     core = ndimage.binary_erosion(mask)
     colour = np.median(pixels[core if core.any() else mask].astype(float), axis=0)
-    crop = Picture.fromarray((mask[top:bottom, left:right] * 255).astype(np.uint8))
-    found = np.asarray(crop.resize((TEMPLATE, TEMPLATE), Picture.Resampling.BOX)) / 255
-    kind = max(SHAPES, key=lambda name: _overlap(found, templates()[name]))
+    found = _tight(mask)
+    known = [(name, one) for style in styles for name, one in templates(style)]
+    kind, _ = max(known, key=lambda pair: _overlap(found, pair[1]))
     height, width = mask.shape
     share = max(bottom - top, right - left) / 2 / height / (0.9 if kind == "square" else 1)
     size = min(RADII, key=lambda name: abs(RADII[name] - share))
@@ -91,19 +128,24 @@ def _shape(pixels: np.ndarray, mask: np.ndarray) -> Shape:
     )
 
 
+def _tight(mask: np.ndarray) -> np.ndarray:
+    """What a mask holds, in its tight box, (32, 32) in 0 … 1."""
+    top, bottom, left, right = _box(mask)
+    crop = Picture.fromarray((mask[top:bottom, left:right] * 255).astype(np.uint8))
+    return np.asarray(crop.resize((TEMPLATE, TEMPLATE), Picture.Resampling.BOX)) / 255
+
+
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     # intersection over union
     return float(np.minimum(a, b).sum() / np.maximum(a, b).sum())
 
 
 @cache
-def templates() -> dict[str, np.ndarray]:
-    """Each kind of shape in its tight square, (32, 32) in 0 … 1."""
-    made = {}
-    for name in SHAPES:
-        drawn = draw(Scene((Shape(name, "red", "big"),), "white"), 128)
-        mask = np.linalg.norm(drawn.astype(float) - 255, axis=-1) > STANDS_OUT
-        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-        crop = Picture.fromarray((mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * 255).astype(np.uint8))
-        made[name] = np.asarray(crop.resize((TEMPLATE, TEMPLATE), Picture.Resampling.BOX)) / 255
+def templates(style: str = "plain") -> list[tuple[str, np.ndarray]]:
+    """Each kind of shape in a style, in its tight box, (32, 32) in 0 … 1: at all sizes where these look different."""
+    made = []
+    for size in RADII if style == "outline" else ["big"]:
+        for name in SHAPES:
+            drawn = draw(Scene((Shape(name, "red", size),), "white"), 128, style)
+            made.append((name, _tight(np.linalg.norm(drawn.astype(float) - 255, axis=-1) > STANDS_OUT)))
     return made

@@ -4,6 +4,7 @@
     each             small, big, or neither; in one of seven colours
     placed           one in nine parts of the picture; two beside or above each other
     on               white, black, grey or pink
+    drawn            plainly, or in one of two styles, which captions say nothing of: in outline, or thin
 
 Every scene comes from a generator seeded by (seed, number), and belongs to the training or to the test part by what its
 caption says, so no caption of one part is ever in the other.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from random import Random
 
+import cv2
 import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw
@@ -55,6 +57,11 @@ FINE = 4
 """Pictures are drawn so many times larger and made smaller, for smooth edges."""
 TEST_SHARE = 10
 """One caption in so many is kept for testing."""
+STYLES = ("plain", "outline", "thin")
+LINE = 0.036
+"""Width of an outline, as a share of the picture's side."""
+THIN = 0.55
+"""What is left of the width of a thin shape."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Scene:
     shapes: tuple[Shape, ...]
     ground: str
     where: str = ""
-    style: int = 0
+    wording: int = 0
 
     @property
     def caption(self) -> str:
@@ -91,7 +98,7 @@ class Scene:
             things = f"{first} {self.where or 'and'} {self.shapes[1].words}"
         else:
             things = f"{first} {self.where}".strip()
-        return f"{things} on {self.ground}" if self.style == 0 else f"{things} on a {self.ground} background"
+        return f"{things} on {self.ground}" if self.wording == 0 else f"{things} on a {self.ground} background"
 
     @property
     def part(self) -> str:
@@ -113,35 +120,45 @@ def scenes(part: str = "train", shapes: int | None = None, seed: int = 0) -> Ite
             yield scene
 
 
-def draw(scene: Scene, side: int = 64) -> np.ndarray:
-    """The scene as uint8 (side, side, 3)."""
+def draw(scene: Scene, side: int = 64, style: str = "plain") -> np.ndarray:
+    """The scene as uint8 (side, side, 3), in one of STYLES."""
     fine = side * FINE
     picture = Picture.new("RGB", (fine, fine), GROUNDS[scene.ground])
-    pen = ImageDraw.Draw(picture)
     for shape in scene.shapes:
-        _draw(pen, shape, scene.ground, fine)
+        mask = _mask(shape, fine, THIN if style == "thin" else 1.0)
+        picture.paste(COLOURS[shape.colour], mask=mask)
+        if style == "outline":
+            # what is further than a line from the edge is left empty
+            line = 2 * round(LINE * fine) + 1
+            inner = cv2.erode(np.asarray(mask), np.ones((line, line), np.uint8))
+            picture.paste(GROUNDS[scene.ground], mask=Picture.fromarray(inner))
     return np.asarray(picture.resize((side, side), Picture.Resampling.BOX))
 
 
-def dataset(number: int, side: int = 64, part: str = "train", shapes: int | None = None, seed: int = 0) -> Dataset:
-    """So many scenes as pictures with captions. Errors as in `scenes`."""
+def dataset(
+    number: int, side: int = 64, part: str = "train", shapes: int | None = None, seed: int = 0, style: str = "plain"
+) -> Dataset:
+    """So many scenes as pictures with captions. Errors as in `scenes`, and ValueError for an unknown style."""
+    if style not in STYLES:
+        raise ValueError(f'unknown style "{style}"; known: {", ".join(STYLES)}')
     chosen = list(islice(scenes(part, shapes, seed), number))
-    images = np.stack([draw(scene, side) for scene in chosen])
-    return Dataset(images, None, tuple(scene.caption for scene in chosen), (), f"shapes {side} {part}")
+    images = np.stack([draw(scene, side, style) for scene in chosen])
+    name = f"shapes {side} {part}" + ("" if style == "plain" else f" {style}")
+    return Dataset(images, None, tuple(scene.caption for scene in chosen), (), name)
 
 
 def _scene(random: Random, shapes: int | None) -> Scene:
     wanted = shapes or random.choice((1, 2))
-    ground, style = random.choice(list(GROUNDS)), random.randrange(2)
+    ground, wording = random.choice(list(GROUNDS)), random.randrange(2)
     things = [_thing(random) for _ in range(wanted)]
     if wanted == 1:
         where = random.choice([*PLACES, ""])
         x, y = _spot(random, things[0], PLACES[where] if where else None)
-        return Scene((_moved(things[0], x, y),), ground, where, style)
+        return Scene((_moved(things[0], x, y),), ground, where, wording)
     while things[0].colour == things[1].colour and things[0].shape == things[1].shape:
         things[1] = _thing(random)
     where = random.choice([*RELATIONS, ""])
-    return Scene(_pair(random, things, RELATIONS[where or random.choice(list(RELATIONS))]), ground, where, style)
+    return Scene(_pair(random, things, RELATIONS[where or random.choice(list(RELATIONS))]), ground, where, wording)
 
 
 def _thing(random: Random) -> Shape:
@@ -184,22 +201,24 @@ def _moved(thing: Shape, x: float, y: float) -> Shape:
     return Shape(thing.shape, thing.colour, thing.size, x, y)
 
 
-def _draw(pen: ImageDraw.ImageDraw, shape: Shape, ground: str, side: int) -> None:
+def _mask(shape: Shape, side: int, wide: float) -> Picture.Image:
+    """Where the shape is, 255 or 0, its width multiplied by `wide`."""
+    mask = Picture.new("L", (side, side), 0)
+    pen = ImageDraw.Draw(mask)
     x, y, r = (value * side for value in (shape.x, shape.y, RADII[shape.size]))
-    colour = COLOURS[shape.colour]
+    w = r * wide
     if shape.shape in ("circle", "ring"):
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+        pen.ellipse((x - w, y - r, x + w, y + r), fill=255)
     if shape.shape == "ring":
-        hole = 0.55 * r
-        pen.ellipse((x - hole, y - hole, x + hole, y + hole), fill=GROUNDS[ground])
+        pen.ellipse((x - 0.55 * w, y - 0.55 * r, x + 0.55 * w, y + 0.55 * r), fill=0)
     elif shape.shape == "square":
-        half = 0.9 * r
-        pen.rectangle((x - half, y - half, x + half, y + half), fill=colour)
+        pen.rectangle((x - 0.9 * w, y - 0.9 * r, x + 0.9 * w, y + 0.9 * r), fill=255)
     elif shape.shape == "triangle":
-        pen.polygon([(x, y - r), (x + r, y + 0.8 * r), (x - r, y + 0.8 * r)], fill=colour)
+        pen.polygon([(x, y - r), (x + w, y + 0.8 * r), (x - w, y + 0.8 * r)], fill=255)
     elif shape.shape == "diamond":
-        pen.polygon([(x, y - r), (x + 0.75 * r, y), (x, y + r), (x - 0.75 * r, y)], fill=colour)
+        pen.polygon([(x, y - r), (x + 0.75 * w, y), (x, y + r), (x - 0.75 * w, y)], fill=255)
     elif shape.shape == "cross":
-        arm = r / math.pi
-        pen.rectangle((x - r, y - arm, x + r, y + arm), fill=colour)
-        pen.rectangle((x - arm, y - r, x + arm, y + r), fill=colour)
+        arm = 1 / math.pi
+        pen.rectangle((x - w, y - arm * r, x + w, y + arm * r), fill=255)
+        pen.rectangle((x - arm * w, y - r, x + arm * w, y + r), fill=255)
+    return mask

@@ -30,7 +30,7 @@ PACK = Pack(
         ),
         "nodes.control": ("ControlNetApply", "LoadControlNet"),
         "nodes.cost": ("CountFlops",),
-        "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "Mnist", "Shapes"),
+        "nodes.data": ("DatasetImage", "Digits", "ImageFolder", "JoinDatasets", "Mnist", "Shapes"),
         "nodes.detect": ("ControlImage",),
         "nodes.evaluate": ("Classify", "FrechetDistance"),
         "nodes.guide": (

@@ -53,8 +53,8 @@ class Mnist(Node):
 
 class Shapes(Node):
     """Coloured shapes on a plain ground, one or two to a picture, each with a caption in plain English: "a small red
-    circle above a blue square on white". Drawn by weft, the same ones for the same seed. One caption in ten is kept
-    for the test part and never drawn for the other."""
+    circle above a blue square on white". Drawn by weft, the same ones for the same seed, plainly or in a style that the
+    captions say nothing of. One caption in ten is kept for the test part and never drawn for the other."""
 
     version = 1
     cached = False
@@ -62,12 +62,27 @@ class Shapes(Node):
     size: int = Input(64, ge=32, le=1024, about="pixels a side")
     part: Literal["train", "test"] = Input("train", about="which captions")
     shapes: int | None = Input(None, ge=1, le=2, about="how many to a picture; default: one in half of them, else two")
+    style: Literal["plain", "outline", "thin"] = Input("plain", about="how shapes are drawn: something for a LoRA")
     seed: int = Seed(0)
 
     def run(self, ctx: Context) -> Dataset:
         from diffusion.shapes import dataset
 
-        return dataset(self.count, self.size, self.part, self.shapes, self.seed)
+        return dataset(self.count, self.size, self.part, self.shapes, self.seed, self.style)
+
+
+class JoinDatasets(Node):
+    """Several data sets as one, such as pictures in a style beside plain ones; sides and channels are the same in all.
+    Captions stay where all have them, and so do labels where all have the same classes."""
+
+    version = 1
+    cached = False
+    datasets: list[Dataset] = Input(about="one after the other, at least one")
+
+    def run(self, ctx: Context) -> Dataset:
+        from diffusion.datasets import joined
+
+        return joined(self.datasets)
 
 
 class ImageFolder(Node):

@@ -5,8 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from diffusion.see import fits, see
-from diffusion.shapes import COLOURS, GROUNDS, PLACES, SHAPES, Scene, Shape, dataset, draw, scenes
+from diffusion.datasets import joined
+from diffusion.see import STYLE, fits, see
+from diffusion.shapes import COLOURS, GROUNDS, PLACES, SHAPES, STYLES, Scene, Shape, dataset, draw, scenes
 
 
 def some(number: int, part: str = "train", shapes: int | None = None, seed: int = 0) -> list[Scene]:
@@ -79,3 +80,35 @@ def test_a_data_set_has_a_caption_for_each_picture() -> None:
     assert data.images.shape == (20, 64, 64, 3)
     assert data.images.dtype == np.uint8
     assert list(data.captions) == [scene.caption for scene in some(20, "test", 1)]
+
+
+@pytest.mark.parametrize("style", ["outline", "thin"])
+def test_pictures_in_a_style_are_read_back_too_and_have_more_of_it_than_plain_ones(style: str) -> None:
+    chosen = some(60, "test", 1)
+    pictures = [draw(scene, 64, style) for scene in chosen]
+    for wanted, least in (("colour", 1.0), ("place", 1.0), ("ground", 1.0), ("shape", 0.95)):
+        right = [fits(see(p, STYLES), scene)[wanted] for p, scene in zip(pictures, chosen, strict=True)]
+        assert np.mean(right) >= least, wanted
+    measure = STYLE[style]
+    assert np.mean([measure(p) for p in pictures]) > 0.3 + np.mean([measure(draw(scene)) for scene in chosen])
+
+
+def test_a_style_changes_pictures_and_no_captions() -> None:
+    plain, thin = dataset(5), dataset(5, style="thin")
+    assert plain.captions == thin.captions
+    assert (plain.images != thin.images).any(axis=(1, 2, 3)).all()
+    with pytest.raises(ValueError, match='unknown style "fat"; known: plain, outline, thin'):
+        dataset(5, style="fat")
+
+
+def test_data_sets_are_joined_and_keep_what_all_of_them_have() -> None:
+    plain, thin = dataset(3), dataset(2, style="thin")
+    both = joined([plain, thin])
+    assert len(both) == 5
+    assert both.captions == plain.captions + thin.captions
+    assert (both.images[3:] == thin.images).all()
+    assert joined([plain, dataset(2)]).labels is None
+    with pytest.raises(ValueError, match="shapes 64 train has pictures of 64 x 64 x 3, and shapes 32 train of 32 x 32"):
+        joined([plain, dataset(1, 32)])
+    with pytest.raises(ValueError, match="no data sets to join"):
+        joined([])
