@@ -20,7 +20,8 @@ SHELL = [line for kind, body in BLOCKS if kind == "sh" for line in body.splitlin
 TO_TRY = TEXT[: TEXT.index("## Figures")]
 IN_TABLES = [c for line in TO_TRY.splitlines() if line.startswith("|") for c in re.findall(r"`(weft [^`]+)`", line)]
 SET_UP = "pip install uv && uv run "
-TWO = [f"{SET_UP}weft run ddpm-digits", f"{SET_UP}pytest"]
+FIRST = 'weft run text-to-image prompt="a red circle above a blue square on white"'
+TWO = [f"{SET_UP}{FIRST}", f"{SET_UP}pytest"]
 
 
 def test_it_begins_with_a_picture_and_two_commands():

@@ -21,9 +21,9 @@ FOLDER = Path(__file__).parent.parent / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 
 QUICK = {
-    "cfg-grid": {"steps": 2, "width": 64, "height": 64},
-    "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "width": 64, "height": 64, "count": 2},
-    "compare-samplers": {"steps": 3, "width": 64, "height": 64},
+    "cfg-grid": {"steps": 2},
+    "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "count": 2},
+    "compare-samplers": {"steps": 3},
     "controlnet-canny": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
     "controlnet-depth": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
     "ddpm-digit-samples": {"steps": 2, "count": 2},
@@ -35,18 +35,33 @@ QUICK = {
     "flux-dev": {"steps": 2, "width": 64, "height": 64},
     "flux-schnell": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "guidance-grid": {"steps": 2},
-    "image-to-image": {"steps": 4, "shapes.size": 64},
+    "image-to-image": {"steps": 4},
+    "image-to-image-pocket": {"steps": 4},
     "inpaint": {"steps": 3, "side": 64, "x": 16, "y": 16, "across": 24, "down": 32},
+    "inpaint-pocket": {"steps": 3},
+    "interpolate": {"steps": 2},
     "lcm": {"width": 64, "height": 64},
     "lora": {"steps": 2, "width": 64, "height": 64},
+    "lora-strength-sweep": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "sd15-text-to-image": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "sd3-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "sdxl-refiner": {"steps": 5, "width": 64, "height": 64},
-    "sdxl-text-to-image": {"steps": 2, "width": 64, "height": 64},
+    "sdxl-text-to-image": {"steps": 2},
     "sdxl-turbo": {"width": 64, "height": 64, "count": 2},
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
     "train-dit-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
+    "train-lora": {"pictures": 2, "plain.count": 2, "steps": 1, "batch": 1, "schedule.steps": 2, "blank.batch": 1},
+    "train-pocket-canny": {"pictures": 4, "steps": 1, "batch": 1, "schedule.steps": 2},
     "text-to-image": {"steps": 3, "count": 2},
+    "train-pocket-flux": {
+        "pictures": 8,
+        "vae_steps": 1,
+        "steps": 1,
+        "decoder_steps": 1,
+        "batch": 2,
+        "schedule.steps": 2,
+        "blank.batch": 1,
+    },
     "train-pocket-xl": {
         "pictures": 8,
         "vae_steps": 1,
@@ -81,9 +96,13 @@ PICTURES = {
     "forward-process": {"forward-process.png": None},
     "guidance-grid": {"guidance-grid.png": None},
     "image-to-image": {"image-to-image-7.png": (64, 64)},
+    "image-to-image-pocket": {"image-to-image-pocket-7.png": None},
     "inpaint": {"inpaint-7.png": (64, 64)},
+    "inpaint-pocket": {"inpaint-pocket-7.png": None},
+    "interpolate": {"interpolate-7.png": None},
     "lcm": {"lcm-7-0.png": (64, 64)},
     "lora": {"lora-1.0-7-0.png": (64, 64)},
+    "lora-strength-sweep": {"lora-strength-7.png": None},
     "sd15-text-to-image": {"sd15-7-0.png": (64, 64), "sd15-7-1.png": (64, 64)},
     "sd3-text-to-image": {"sd3-7-0.png": (64, 64)},
     "sdxl-refiner": {"sdxl-refiner-7-0.png": (64, 64)},
@@ -92,6 +111,9 @@ PICTURES = {
     "train-ddpm-digits": {"ddpm-digits-loss.png": (800, 450), "ddpm-digits-samples.png": None},
     "train-dit-digits": {"dit-digits-loss.png": (800, 450), "dit-digits-samples.png": None},
     "text-to-image": {"text-to-image-7.png": None},
+    "train-lora": {"pocket-lora-thin-loss.png": (800, 450), "pocket-lora-thin-samples.png": None},
+    "train-pocket-canny": {"pocket-canny-loss.png": (800, 450), "pocket-canny-samples.png": None},
+    "train-pocket-flux": {"pocket-flux-loss.png": (800, 450), "pocket-flux-samples.png": None},
     "train-pocket-xl": {"pocket-xl-loss.png": (800, 450), "pocket-xl-samples.png": None},
     "two-controlnets": {"two-controlnets-7-0.png": (64, 64), "two-controlnets-7-1.png": (64, 64)},
     "two-loras": {"two-loras-7-0.png": (64, 64)},
@@ -100,27 +122,32 @@ PICTURES = {
 """The pictures that each must leave, with their sizes where these are fixed."""
 
 CHECKPOINTS = {
-    "cfg-grid": {"model": "sd15"},
-    "compare-models": {"sdxl": "sdxl", "flux": "flux-schnell"},
-    "compare-samplers": {"model": "sd15"},
     "controlnet-canny": {"model": "sd15", "net": "control-sd15"},
     "controlnet-depth": {"model": "sdxl", "net": "control-sdxl", "estimator": "control-depth"},
     "flux-dev": {"model": "flux-dev"},
     "flux-schnell": {"model": "flux-schnell"},
-    "image-to-image": {"model": "sd15"},
     "inpaint": {"model": "sdxl-inpaint"},
     "lcm": {"model": "lcm"},
     "lora": {"model": "sdxl", "lora": "lora-sdxl"},
+    "lora-strength-sweep": {"model": "sdxl", "lora": "lora-sdxl"},
     "sd15-text-to-image": {"model": "sd15"},
     "sd3-text-to-image": {"model": "sd35"},
     "sdxl-refiner": {"model": "sdxl", "refiner": "sdxl-refiner"},
-    "sdxl-text-to-image": {"model": "sdxl"},
     "sdxl-turbo": {"model": "sdxl-turbo"},
     "two-controlnets": {"model": "sd15", "edge_net": "control-sd15", "colour_net": "control-sd15-other"},
     "two-loras": {"model": "sdxl", "fast": "lora-sdxl", "style": "lora-sdxl-other"},
     "upscale": {"model": "sd15"},
 }
 """Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
+
+AS_WELL = {
+    "cfg-grid": {"model": "sd15"},
+    "compare-models": {"sdxl": "sdxl", "flux": "flux-schnell"},
+    "compare-samplers": {"model": "sd15"},
+    "image-to-image": {"model": "sd15"},
+    "sdxl-text-to-image": {"model": "sdxl"},
+}
+"""Those that draw with a pocket model, and which tiny checkpoints they are run with too, as their params promise."""
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +180,16 @@ def test_g19_it_is_the_same_when_read_and_written_again(file, nodes, tmp_path):
     assert dumps(load(tmp_path / "again.json", registry=nodes)) == once
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
-def test_it_runs_and_leaves_its_pictures(file, nodes, tmp_path, checkpoint):
+@pytest.mark.parametrize(
+    ("file", "models"),
+    [pytest.param(f, CHECKPOINTS.get(f.stem, {}), id=f.stem) for f in FILES]
+    + [pytest.param(FOLDER / f"{name}.json", models, id=f"{name}-as-well") for name, models in AS_WELL.items()],
+)
+def test_it_runs_and_leaves_its_pictures(file, models, nodes, tmp_path, checkpoint):
     workflow = load(file, registry=nodes)
     settings = Settings(out=tmp_path / "out", folder=FOLDER)
     given = dict(QUICK.get(file.stem, {}))
-    for param, kind in CHECKPOINTS.get(file.stem, {}).items():
+    for param, kind in models.items():
         given[param] = str(checkpoint(kind))
     result = run(workflow, settings=settings, cache=Cache(tmp_path / "cache"), **given)
     saved = {f.path.name: f for f in result.files}
