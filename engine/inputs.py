@@ -109,7 +109,9 @@ def check_files(workflow: "Workflow", allowed: Sequence[Path] = ()) -> list[Prob
                 literals = {k: v for k in (name, *spec.beside) if (v := before_a_run(workflow, node, k)) is not ...}
                 found = _not_found(spec, literals, workflow.document.folder, allowed)
             path = ("nodes", node.id, name) if name in node.literals else ("params", node.params[name])
-            problems += [workflow.document.placed(problem, path) for problem in found]
+            placed = [workflow.document.placed(problem, path) for problem in found]
+            # a param that several nodes take is wrong once
+            problems += [problem for problem in placed if problem not in problems]
     return problems
 
 
