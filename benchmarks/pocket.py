@@ -2,8 +2,8 @@
 
 Captions that were not in training are drawn by a graph, and read back from the pixels by diffusion/see.py, which knows
 nothing of the model. NAME is
-  pocket-xl, pocket-flux  colours, shapes and places of one object and of two; --curve measures one-object captions at
-                          several guidance scales, and draws docs/NAME-guidance.png
+  pocket-xl, pocket-flux  colours, shapes and places of one object and of two; --curve measures both at several guidance
+                          scales, and draws docs/NAME-guidance.png
   …/pocket-canny          a folder: where the edges of pictures lie, drawn along those of others in another colour
   …/pocket-lora-STYLE     a folder: how far pictures are in the style at several strengths, and whether they still show
                           what they should; --curve draws docs/pocket-lora-STYLE-strength.png
@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-STEPS, SCALE, SEED = 25, 3.0, 100
+STEPS, SCALE, SEED = 25, 2.0, 100
 CURVE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0)
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.8, 1.0)
 NEAR = 2
@@ -109,13 +109,15 @@ def texts(model: str, count: int, scale: float, keep: str) -> bool:
 
 def guidance(model: str, count: int) -> None:
     """What guidance does, printed and drawn."""
-    wanted = chosen(1, count)
-    captions = [scene.caption for scene in wanted]
-    rows = [right(drawn(graph(model, scale), captions), wanted) for scale in CURVE]
-    for scale, row in zip(CURVE, rows, strict=True):
-        print(f"guidance {scale:4g}: " + ", ".join(f"{name} {share:.1%}" for name, share in row.items()))
-    curves = {name: [row[name] for row in rows] for name in ("colour", "shape", "place", "colour, shape and place")}
-    title = f"{model}: {count} captions of one object drawn as asked for"
+    curves: dict[str, list[float]] = {}
+    for shapes, said_of, names in ((1, "one object", ("colour", "shape", "place")), (2, "two objects", ("all",))):
+        wanted = chosen(shapes, count)
+        for scale in CURVE:
+            row = right(drawn(graph(model, scale), [scene.caption for scene in wanted]), wanted)
+            print(f"{said_of}, guidance {scale:4g}: " + ", ".join(f"{n} {share:.1%}" for n, share in row.items()))
+            for name in names:
+                curves.setdefault(f"{said_of}: {name}", []).append(row[name])
+    title = f"{model}: {count} captions each, drawn as asked for"
     plot(CURVE, curves, "guidance scale", title, DOCS / f"{model}-guidance.png")
 
 
