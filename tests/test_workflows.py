@@ -51,7 +51,7 @@ QUICK = {
     "train-ddpm-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
     "train-dit-digits": {"steps": 2, "batch": 8, "schedule.steps": 2, "blank.batch": 10},
     "train-lora": {"pictures": 2, "plain.count": 2, "steps": 1, "batch": 1, "schedule.steps": 2, "blank.batch": 1},
-    "train-pocket-canny": {"pictures": 4, "steps": 1, "batch": 1, "schedule.steps": 2},
+    "train-pocket-canny": {"pictures": 8, "steps": 1, "batch": 1, "schedule.steps": 2},
     "text-to-image": {"steps": 3, "count": 2},
     "train-pocket-flux": {
         "pictures": 8,
