@@ -215,24 +215,33 @@ def _metadata(table: Path) -> dict[str, str]:
     return texts
 
 
-def joined(parts: Sequence[Dataset]) -> Dataset:
-    """Data sets one after the other. Captions and labels stay where all have them, labels with the same classes.
+def joined(sets: Sequence[Dataset]) -> Dataset:
+    """Data sets one after the other, those of one shape together, and other shapes beside them. Captions, labels with
+    the same classes, and cuts stay where all have them.
 
-    ValueError if there are none, or their pictures differ in sides or channels.
+    ValueError if there are none, or some are grey and some in colour.
     """
+    parts = [part for one in sets for part in one.parts]
     if not parts:
         raise ValueError("no data sets to join")
-    first = parts[0]
-    for part in parts[1:]:
-        if part.images.shape[1:] != first.images.shape[1:]:
-            shapes = [" x ".join(str(n) for n in one.images.shape[1:]) for one in (first, part)]
-            raise ValueError(f"{first.name} has pictures of {shapes[0]}, and {part.name} of {shapes[1]}")
-    told = all(len(part.captions) == len(part) for part in parts)
-    alike = all(part.labels is not None and part.class_names == first.class_names for part in parts)
-    return Dataset(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts if part.labels is not None]) if alike else None,
-        tuple(caption for part in parts for caption in part.captions) if told else (),
-        first.class_names if alike else (),
-        " and ".join(part.name for part in parts),
-    )
+    if len({part.images.shape[-1] for part in parts}) > 1:
+        channels = ", ".join(f"{one.name} has pictures of {one.images.shape[-1]}" for one in sets)
+        raise ValueError(f"pictures of as many channels are wanted: {channels}")
+    classes = parts[0].class_names
+    labelled = all(part.labels is not None and part.class_names == classes for part in parts)
+    told = all(len(part.captions) == len(part.images) for part in parts)
+    cut = all(part.crops is not None for part in parts)
+
+    def together(shape: tuple[int, ...]) -> Dataset:
+        same = [part for part in parts if part.images.shape[1:] == shape]
+        return Dataset(
+            np.concatenate([part.images for part in same]),
+            np.concatenate([part.labels for part in same if part.labels is not None]) if labelled else None,
+            tuple(caption for part in same for caption in part.captions) if told else (),
+            classes if labelled else (),
+            " and ".join(one.name for one in sets),
+            np.concatenate([part.crops for part in same if part.crops is not None]) if cut else None,
+        )
+
+    first, *others = map(together, dict.fromkeys(part.images.shape[1:] for part in parts))
+    return replace(first, others=tuple(others))

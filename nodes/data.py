@@ -72,8 +72,8 @@ class Shapes(Node):
 
 
 class JoinDatasets(Node):
-    """Several data sets as one, such as pictures in a style beside plain ones; sides and channels are the same in all.
-    Captions stay where all have them, and so do labels where all have the same classes."""
+    """Several data sets as one, such as pictures in a style beside plain ones. Those of other sides stand beside the
+    first, as ImageFolder's buckets do. Captions stay where all have them, and so do labels of the same classes."""
 
     version = 1
     cached = False

@@ -1,5 +1,6 @@
 """The world of shapes: what a caption says is what is drawn, and what is drawn can be read back."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from diffusion.datasets import joined
 from diffusion.see import STYLE, fits, see
 from diffusion.shapes import COLOURS, GROUNDS, PLACES, SHAPES, STYLES, Scene, Shape, dataset, draw, scenes
+from diffusion.types import Dataset
 
 
 def some(number: int, part: str = "train", shapes: int | None = None, seed: int = 0) -> list[Scene]:
@@ -108,7 +110,30 @@ def test_data_sets_are_joined_and_keep_what_all_of_them_have() -> None:
     assert both.captions == plain.captions + thin.captions
     assert (both.images[3:] == thin.images).all()
     assert joined([plain, dataset(2)]).labels is None
-    with pytest.raises(ValueError, match="shapes 64 train has pictures of 64 x 64 x 3, and shapes 32 train of 32 x 32"):
-        joined([plain, dataset(1, 32)])
     with pytest.raises(ValueError, match="no data sets to join"):
         joined([])
+
+
+def test_data_sets_of_several_shapes_are_joined_shape_by_shape() -> None:
+    large, small = dataset(3), dataset(2, 32, seed=1)
+    buckets = joined([large, small])
+    both = joined([buckets, dataset(4, 32, seed=2), dataset(1, seed=3)])
+    assert [part.images.shape for part in both.parts] == [(4, 64, 64, 3), (6, 32, 32, 3)]
+    assert [len(part.captions) for part in both.parts] == [4, 6]
+    assert both.parts[1].captions == small.captions + dataset(4, 32, seed=2).captions
+    assert (both.parts[1].images[:2] == small.images).all()
+    with pytest.raises(ValueError, match="64 x 64, 32 x 32, and this takes one shape"):
+        _ = both.alike
+
+
+def test_grey_pictures_and_coloured_ones_are_not_joined() -> None:
+    with pytest.raises(ValueError, match="shapes 64 train has pictures of 3, grey has pictures of 1"):
+        joined([dataset(1), Dataset(np.zeros((1, 64, 64, 1), np.uint8), name="grey")])
+
+
+def test_cuts_are_kept_where_all_data_sets_have_them() -> None:
+    cut = replace(dataset(2), crops=np.arange(8).reshape(2, 4))
+    found = joined([cut, cut]).crops
+    assert found is not None
+    assert found.tolist() == 2 * cut.crops.tolist()
+    assert joined([cut, dataset(1)]).crops is None
