@@ -113,9 +113,7 @@ class LoRALoad(Node):
     def run(self, ctx: Context) -> LoRA:
         from diffusion.patch_check import check_lora
 
-        if (self.source is None) == (self.lora is None):
-            raise ValueError("give either source or lora")
-        path = Path(self.lora.source) if self.lora else find_file(cast(str, self.source), ctx.settings.folder, "lora")
+        path = _path(self.source, "lora", self.lora, "LoRA", ctx)
         with fitting():
             check_lora(path, self.model)
         text = self.strength if self.text_strength is None else self.text_strength
@@ -152,10 +150,7 @@ class TextualInversion(Node):
         return {}
 
     def run(self, ctx: Context) -> TextEncoder:
-        if self.embedding is not None:
-            path = Path(self.embedding.source)
-        else:
-            path = find_file(cast(str, self.source), ctx.settings.folder, "embedding")
+        path = _path(self.source, "embedding", self.embedding, "word", ctx)
         return _patched(self.text_encoder, _patch("inversion", path, token=self.token or ""))
 
 
@@ -221,6 +216,12 @@ def _one_of(known: Mapping[str, Any], other: str, what: str) -> None:
             else f"source and {other} both name a {what}"
         )
         raise error(Problem("E-RANGE", wrong, "give one of the two", Place(input="source")))
+
+
+def _path(source: str | None, other: str, made: LoRAFile | EmbeddingFile | None, what: str, ctx: Context) -> Path:
+    """The one file that a source or what a node made names; `other` is both the input and the kind of file."""
+    _one_of({"source": source, other: made}, other, what)
+    return Path(made.source) if made is not None else find_file(cast(str, source), ctx.settings.folder, other)
 
 
 def _patch(kind: str, path: Path, **settings: float | str) -> Patch:

@@ -20,6 +20,17 @@ from nodes import registry
 FOLDER = Path(__file__).parent.parent / "workflows"
 FILES = sorted(FOLDER.glob("*.json"))
 
+FROM_NOTHING = {
+    "pictures": 8,
+    "vae_steps": 1,
+    "steps": 1,
+    "decoder_steps": 1,
+    "batch": 2,
+    "schedule.steps": 2,
+    "blank.batch": 1,
+}
+"""What a model with a VAE of its own is trained with here."""
+
 QUICK = {
     "cfg-grid": {"steps": 2},
     "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "count": 2},
@@ -53,24 +64,8 @@ QUICK = {
     "train-lora": {"pictures": 2, "plain.count": 2, "steps": 1, "batch": 1, "schedule.steps": 2, "blank.batch": 1},
     "train-pocket-canny": {"pictures": 8, "steps": 1, "batch": 1, "schedule.steps": 2},
     "text-to-image": {"steps": 3, "count": 2},
-    "train-pocket-flux": {
-        "pictures": 8,
-        "vae_steps": 1,
-        "steps": 1,
-        "decoder_steps": 1,
-        "batch": 2,
-        "schedule.steps": 2,
-        "blank.batch": 1,
-    },
-    "train-pocket-xl": {
-        "pictures": 8,
-        "vae_steps": 1,
-        "steps": 1,
-        "decoder_steps": 1,
-        "batch": 2,
-        "schedule.steps": 2,
-        "blank.batch": 1,
-    },
+    "train-pocket-flux": FROM_NOTHING,
+    "train-pocket-xl": FROM_NOTHING,
     "two-controlnets": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64, "count": 2},
     "two-loras": {"steps": 2, "width": 64, "height": 64},
     "upscale": {"steps": 4, "width": 64, "height": 48, "factor": 1.5},

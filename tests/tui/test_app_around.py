@@ -82,14 +82,17 @@ def test_story_2_a_file_mended_in_an_editor_is_reloaded_and_the_selection_stays(
     play(work, tmp_path, file)
 
 
-def test_a_change_on_disk_and_one_here_are_a_question(tmp_path: Path, file: Path) -> None:
-    good = file.read_text()
+async def changed_in_both(stage: Stage, file: Path) -> None:
+    """A param is changed here and a sampler on disk, and what to do is asked."""
+    stage.session.set_param("steps", 30)
+    stage.app.desk.edited()
+    file.write_text(file.read_text().replace("ddim", "euler"))
+    await stage.until(lambda: stage.screen_name == "Confirm")
 
+
+def test_a_change_on_disk_and_one_here_are_a_question(tmp_path: Path, file: Path) -> None:
     async def work(stage: Stage) -> None:
-        stage.session.set_param("steps", 30)
-        stage.app.desk.edited()
-        file.write_text(good.replace("ddim", "euler"))
-        await stage.until(lambda: stage.screen_name == "Confirm")
+        await changed_in_both(stage, file)
         await stage.until(lambda: "has changed on disk" in stage.text())
         await stage.press("t")
         assert stage.session.nodes["sampler"]["kind"] == "euler"
@@ -100,13 +103,8 @@ def test_a_change_on_disk_and_one_here_are_a_question(tmp_path: Path, file: Path
 
 
 def test_of_what_is_on_disk_and_here_the_difference_is_shown_and_taken_alone(tmp_path: Path, file: Path) -> None:
-    good = file.read_text()
-
     async def work(stage: Stage) -> None:
-        stage.session.set_param("steps", 30)
-        stage.app.desk.edited()
-        file.write_text(good.replace("ddim", "euler"))
-        await stage.until(lambda: stage.screen_name == "Confirm")
+        await changed_in_both(stage, file)
         await stage.press("d")
         await stage.until(lambda: "the file on disk → what is open" in stage.text() and "sampler.kind" in stage.text())
         rows = stage.app.screen.query_one("Rows")
