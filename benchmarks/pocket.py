@@ -40,6 +40,7 @@ def graph(model: str, scale: float) -> Nodes:
         "wanted": {"type": "TextEncode", "text_encoder": base["text_encoder"], "text": "x"},
         "empty": {"type": "TextEncode", "text_encoder": base["text_encoder"], "text": ""},
         "none": {"type": "ZeroCondition", "conditioning": "@empty"},
+        # Flux is guided only where there is a negative
         "guide": {"type": "CFG", "model": base["model"], "positive": "@wanted", "scale": scale,
                   "negative": "@empty" if "flux" in model else "@none"},
         "schedule": {"type": "NoiseSchedule", "model": base["model"], "steps": STEPS},
