@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from diffusion.optimisers import KINDS, Kind, Optimisers, Part
 from diffusion.progress import Progress
 
 Loss = Callable[[int], torch.Tensor]
@@ -40,9 +41,9 @@ class LoopConfig:
     """How the weights are moved.
 
     steps: updates. lr: the highest learning rate; it rises to that over `warmup` steps, then goes on as `decay` says.
-    weight_decay: pull of the weights towards 0 (AdamW). clip_norm: a longer gradient is shortened to it.
+    weight_decay: pull of the weights towards 0. clip_norm: a longer gradient is shortened to it.
     ema: share of the averaged weights that stays at each step, once warm. accumulate: gradients added up for a step.
-    bfloat16: multiply in bfloat16 where that is safe.
+    bfloat16: multiply in bfloat16 where that is safe. optimizer: see `diffusion.optimisers`.
     """
 
     steps: int
@@ -55,10 +56,13 @@ class LoopConfig:
     accumulate: int = 1
     bfloat16: bool = False
     decay: Decay = "cosine"
+    optimizer: Kind = "adamw"
 
     def __post_init__(self) -> None:
         if self.decay not in DECAYS:
             raise ValueError(f'unknown decay "{self.decay}"; known: {", ".join(DECAYS)}')
+        if self.optimizer not in KINDS:
+            raise ValueError(f'unknown optimizer "{self.optimizer}"; known: {", ".join(KINDS)}')
         for name, low, high in (("steps", 1, 10**8), ("ema", 0, 1), ("accumulate", 1, 65536)):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -82,7 +86,7 @@ def loop(
     progress: Path | None = None,
     save_every: int = 100,
     report: Report | None = None,
-    groups: Sequence[tuple[Sequence[torch.Tensor], float]] = (),
+    groups: Sequence[Part] = (),
 ) -> tuple[float, ...]:
     """Train `model`, and keep the exponential moving average of its weights in `average`. Gives the loss of each step.
 
@@ -98,22 +102,22 @@ def loop(
         if average is model
         else [a for a, p in zip(average.parameters(), model.parameters(), strict=True) if p.requires_grad]
     )
-    parts = [{"params": list(part), "factor": factor} for part, factor in groups or [(trained, 1.0)]]
-    optimiser = torch.optim.AdamW(parts, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
-    state = Progress(progress, model, average, optimiser, identity)
+    parts = groups or [(trained, 1.0)]
+    optimisers = Optimisers(config.optimizer, model, parts, config.lr, config.weight_decay)
+    state = Progress(progress, model, average, optimisers, identity)
     losses = state.restore()
     for step in range(len(losses), config.steps):
         seeded(config.seed, step)
-        for group in optimiser.param_groups:
+        for group in optimisers.groups:
             group["lr"] = learning_rate(config, step) * group["factor"]
-        optimiser.zero_grad()
+        optimisers.zero_grad()
         whole = 0.0
         for _ in range(config.accumulate):
             loss = loss_of(step) / config.accumulate
             loss.backward()  # type: ignore[no-untyped-call]
             whole += float(loss.detach())
         nn.utils.clip_grad_norm_(trained, config.clip_norm)
-        optimiser.step()
+        optimisers.step()
         losses.append(whole)
         if averaged:
             with torch.no_grad():

@@ -32,8 +32,9 @@ class Noised:
     sigma: torch.Tensor
 
 
-def levels_of(times: Times, batch: int, count: int) -> torch.Tensor:
-    """Which of `count` levels each item of a batch is noised to, drawn from torch's default generator: int64 (B,).
+def levels_of(times: Times, batch: int, first: int, last: int) -> torch.Tensor:
+    """Which of the levels `first` to `last`, the latter not, each item of a batch is noised to, drawn from torch's
+    default generator: int64 (B,).
 
     uniform       u ~ uniform, one in each B-th part, which makes the loss less noisy than independent draws
     logit_normal  log(u / (1 - u)) ~ N(0, 1): the middle of the table more often, where a flow is hard to guess
@@ -42,17 +43,25 @@ def levels_of(times: Times, batch: int, count: int) -> torch.Tensor:
     if times == "logit_normal":
         # z = inverse of the normal distribution at u,   u' = 1 / (1 + e^-z)
         part = torch.special.ndtri(part).sigmoid()
-    return (part * count).long().clamp(max=count - 1)
+    return (first + part * (last - first)).long().clamp(max=last - 1)
 
 
-def noise(x0: torch.Tensor, levels: Table, times: Times = "uniform", offset: float = 0.0) -> Noised:
+def noise(
+    x0: torch.Tensor,
+    levels: Table,
+    times: Times = "uniform",
+    offset: float = 0.0,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> Noised:
     """Put noise on x0 (B, C, H, W), each item at a level of its own, with torch's default generator.
 
+    span: the part of the table that levels are of, from its clean end, 0, to its noisy end, 1.
     offset: deviation of a number that is added to the noise of a whole channel, so that a model learns to make pictures
     that are dark or bright as a whole.
     """
     device = x0.device
-    index = levels_of(times, len(x0), len(levels.t))  # (B,)
+    low, high = (round(end * len(levels.t)) for end in span)
+    index = levels_of(times, len(x0), low, max(high, low + 1))  # (B,)
     alpha, sigma = (v[index].to(device).view(-1, 1, 1, 1) for v in (levels.alpha, levels.sigma))
     # x = alpha x0 + sigma eps
     eps = torch.randn(x0.shape)

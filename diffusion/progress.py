@@ -10,12 +10,11 @@ from safetensors.torch import save
 from torch import nn
 
 from diffusion.checkpoint import write_atomically
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+from diffusion.optimisers import Optimisers
 
 
 class Progress:
-    """Saves and restores weights, averaged weights, Adam's moments and the losses so far.
+    """Saves and restores weights, averaged weights, what the optimisers remember and the losses so far.
 
     path: the file, or None to keep nothing. identity: what the training is; a file of another is refused.
     """
@@ -25,10 +24,10 @@ class Progress:
         path: Path | None,
         model: nn.Module,
         average: nn.Module,
-        optimiser: torch.optim.Optimizer,
+        optimisers: Optimisers,
         identity: dict[str, Any],
     ) -> None:
-        self._path, self._model, self._average, self._optimiser = path, model, average, optimiser
+        self._path, self._model, self._average, self._optimisers = path, model, average, optimisers
         self._identity = json.dumps(identity, sort_keys=True)
         self._saved = -1
 
@@ -38,9 +37,7 @@ class Progress:
             return
         tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
-        # a parameter that no loss reaches has no moments
-        for i, moments in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{name}": moments[name] for name in MOMENTS}
+        tensors |= {f"optimiser.{k}": v for k, v in self._optimisers.state().items()}
         tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
         plain: dict[str, torch.Tensor] = {}
         places: set[int] = set()
@@ -66,10 +63,7 @@ class Progress:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             self._model.load_state_dict(_under("model.", tensors))
             self._average.load_state_dict(_under("average.", tensors))
-            state = self._optimiser.state_dict()
-            reached = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("adam.")})
-            state["state"] = {i: {name: tensors[f"adam.{i}.{name}"] for name in MOMENTS} for i in reached}
-            self._optimiser.load_state_dict(state)
+            self._optimisers.restore(_under("optimiser.", tensors))
             losses: list[float] = tensors["losses"].tolist()
         except (SafetensorError, RuntimeError, KeyError, ValueError) as err:
             raise ValueError(f"{self._path}: cannot go on from it: {err}; delete it to start anew") from err

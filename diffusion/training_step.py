@@ -26,9 +26,9 @@ class Teaching:
     """How a denoiser is taught.
 
     loop: how the weights are moved. batch: pictures at a step. caption_dropout: share of captions replaced by none.
-    min_snr: gamma, 0 for none. times: how levels are drawn. noise_offset: deviation of what is added to the noise of a
-    whole channel. checkpointing: compute activations twice and keep fewer. shuffle: what stands between the commas of
-    a caption comes in another order each time, all but the first.
+    min_snr: gamma, 0 for none. times, span: how levels are drawn, and from which part of the table. noise_offset:
+    deviation of what is added to the noise of a whole channel. checkpointing: compute activations twice and keep fewer.
+    shuffle: what stands between the commas of a caption comes in another order each time, all but the first.
     """
 
     loop: LoopConfig
@@ -36,6 +36,7 @@ class Teaching:
     caption_dropout: float
     min_snr: float
     times: Times
+    span: tuple[float, float]
     noise_offset: float
     checkpointing: bool
     shuffle: bool
@@ -55,7 +56,7 @@ def loss_on(
     one, chosen = draw(data, config.batch)
     dropped = torch.rand(config.batch) < config.caption_dropout
     x0 = one.latents[chosen].to(device, memory_format=layout)  # (B, C, h, w)
-    drawn = noise(x0, levels, config.times, config.noise_offset)
+    drawn = noise(x0, levels, config.times, config.noise_offset, config.span)
     with mixed_precision(device, config.loop.bfloat16, config.checkpointing):
         # one level an item: only the timestep is told
         o = network(drawn.x, Level(cast(float, drawn.t), 0.0, 0.0), feed(one, chosen, dropped))

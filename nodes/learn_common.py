@@ -1,13 +1,14 @@
 """What the training nodes share: inputs, how weights are moved, what is learned from, and what decides the result."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from engine.context import Context
+from engine.errors import Place, Problem
 from engine.node import Input, Seed
 from engine.values import Saved
 from nodes.compute import Looks
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Decay = Literal["cosine", "linear", "constant"]
+Optimizer = Literal["adamw", "muon"]
 
 
 def Steps(default: int) -> Any:
@@ -72,6 +74,7 @@ class FromModel(BaseModel):
     lr: float = Rate(1e-3)
     warmup: int = Warmup(100)
     decay: Decay = Input("cosine", about="how the learning rate falls, if it does")
+    optimizer: Optimizer = Input("adamw", about="what moves the weights; muon: quicker for transformers, in matrices")
     accumulate: int = Input(1, ge=1, le=4096, about="batches whose gradients are added up for an update")
     caption_dropout: float = Dropout(0.0)
     shuffle: bool = Input(
@@ -82,6 +85,8 @@ class FromModel(BaseModel):
         0.0, ge=0, le=1, about="deviation of what is added to the noise of whole channels, for dark and bright pictures"
     )
     times: Literal["uniform", "logit_normal"] = Input("uniform", about="how levels are drawn; logit_normal for flows")
+    min_timestep: float = Input(0.0, ge=0, le=1, about="part of the table, from its clean end, where levels begin")
+    max_timestep: float = Input(1.0, ge=0, le=1, about="and where they end; 1 is pure noise")
     ema: float = Average(0.99)
     precision: Literal["float32", "bfloat16"] = Precision()
     checkpointing: bool = Input(False, about="compute activations twice and keep fewer: slower, in less memory")
@@ -93,6 +98,14 @@ class FromModel(BaseModel):
     )
     validation_prompts: list[str] = Input([], about="what they show; default: the first captions")
     seed: int = Seed(0)
+
+    @classmethod
+    def check(cls, literals: Mapping[str, Any]) -> Iterable[Problem]:
+        """Refuse a part of the table that is empty."""
+        low, high = literals.get("min_timestep", 0.0), literals.get("max_timestep", 1.0)
+        if low >= high:
+            hint = "give it less than max_timestep"
+            yield Problem("E-RANGE", f"no level lies between {low:g} and {high:g}", hint, Place(input="min_timestep"))
 
 
 def TextRate() -> Any:
@@ -111,8 +124,8 @@ class Moves(Protocol):
     seed: int
 
 
-def loop_config(node: Moves, accumulate: int = 1, decay: Decay = "cosine") -> "LoopConfig":
-    """How a node's inputs say that the weights are moved."""
+def loop_config(node: Moves, **more: Any) -> "LoopConfig":
+    """How a node's inputs say that the weights are moved. more: what not every such node says."""
     from diffusion.loop import LoopConfig
 
     return LoopConfig(
@@ -121,16 +134,17 @@ def loop_config(node: Moves, accumulate: int = 1, decay: Decay = "cosine") -> "L
         node.warmup,
         ema=node.ema,
         seed=node.seed,
-        accumulate=accumulate,
         bfloat16=node.precision == "bfloat16",
-        decay=decay,
+        **more,
     )
 
 
 def teaching(node: FromModel) -> dict[str, Any]:
     """How a node's inputs say that a denoiser is taught: the fields of `diffusion.training_step.Teaching`."""
     names = ("batch", "caption_dropout", "min_snr", "times", "noise_offset", "checkpointing", "shuffle")
-    return {"loop": loop_config(node, node.accumulate, node.decay), **{name: getattr(node, name) for name in names}}
+    loop = loop_config(node, accumulate=node.accumulate, decay=node.decay, optimizer=node.optimizer)
+    span = node.min_timestep, node.max_timestep
+    return {"loop": loop, "span": span, **{name: getattr(node, name) for name in names}}
 
 
 def text_rate(node: FromModel, rate: float | None) -> float:

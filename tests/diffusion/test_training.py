@@ -11,8 +11,9 @@ from diffusion.checkpoint import read_config, recipes
 from diffusion.dit import DiTConfig
 from diffusion.loop import Decay, LoopConfig, ema_decay, learning_rate
 from diffusion.networks import NetworkConfig, PixelNetwork, sizes_of
-from diffusion.objective import levels_of
+from diffusion.objective import Times, levels_of, noise
 from diffusion.pixel import load_network
+from diffusion.schedule import table
 from diffusion.training import TrainingConfig, save_model, train
 from diffusion.training_data import shuffled
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
@@ -168,13 +169,22 @@ def test_unknown_times_are_refused() -> None:
 
 def test_times_are_spread_evenly_or_as_the_logit_normal_is() -> None:
     torch.manual_seed(0)
-    even, middle = (levels_of(times, 4000, 1000) for times in ("uniform", "logit_normal"))
+    even, middle = (levels_of(times, 4000, 0, 1000) for times in ("uniform", "logit_normal"))
     for levels in (even, middle):
         assert (levels.min() >= 0, levels.max() < 1000) == (True, True)
     assert torch.histc(even.float(), 10, 0, 1000).tolist() == pytest.approx([400] * 10, abs=1)
     # P(t < 0.1) = P(z < log(0.1 / 0.9)) = 0.0140,   P(0.25 < t < 0.75) = P(|z| < log 3) = 0.7281
     assert float((middle < 100).float().mean()) == pytest.approx(0.0140, abs=1e-3)
     assert float(((middle >= 250) & (middle < 750)).float().mean()) == pytest.approx(0.7281, abs=1e-3)
+
+
+@pytest.mark.parametrize("times", ["uniform", "logit_normal"])
+def test_levels_may_be_of_a_part_of_the_table(times: Times) -> None:
+    torch.manual_seed(0)
+    x0, levels = torch.zeros(4000, 1, 1, 1), table(ScheduleConfig("linear"))
+    t = noise(x0, levels, times, span=(0.25, 0.75)).t
+    assert (t.min() >= 250, t.max() < 750, t.float().mean()) == (True, True, pytest.approx(500, abs=5))
+    assert set(noise(x0, levels, times, span=(0.5, 0.5)).t.tolist()) == {500}
 
 
 @NETWORKS

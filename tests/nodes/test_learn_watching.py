@@ -107,6 +107,17 @@ def test_noise_offset_changes_what_is_learned(base, buckets, tmp_path):
     assert plain != offset
 
 
+def test_levels_may_be_of_a_part_of_the_table_and_an_empty_part_is_refused(base, buckets, tmp_path):
+    whole, late = (
+        learn(TrainLoRA, tmp_path / str(low), base, buckets, min_timestep=low, steps=1, batch=2).losses
+        for low in (0, 0.6)
+    )
+    assert whole != late
+    (problem,) = TrainLoRA.check({"min_timestep": 0.5, "max_timestep": 0.5})
+    assert (problem.code, problem.place.input) == ("E-RANGE", "min_timestep")
+    assert list(TrainLoRA.check({"max_timestep": 0.5})) == []
+
+
 def test_a_data_set_in_buckets_is_kept_whole_in_the_cache(folder, run_nodes, tmp_path):
     shutil.copytree(folder, tmp_path / "pictures")
     nodes = {"data": {"type": "ImageFolder", "folder": "pictures", "size": 64, "buckets": True, "multiple": 16}}
