@@ -63,15 +63,18 @@ def train(
     data: Sequence[Examples],
     config: Teaching,
     run: Run,
+    begun: nn.Module | None = None,
 ) -> tuple[nn.Module, tuple[float, ...], Image]:
     """A ControlNet, its weights averaged, the loss of every step, and the pictures kept.
 
-    data: with hints. Errors as `diffusion.loop.loop` and `new_net`.
+    data: with hints. begun: a net to go on from, in float32, which is left as it is; None for a new one. Errors as
+    `diffusion.loop.loop` and `new_net`.
     """
     model, encoders, device = base.model, base.encoders, run.device
     with torch.random.fork_rng(devices=[]):
         seeded(config.loop.seed)
-        net = new_net(base.denoiser, model).to(device).to(memory_format=torch.channels_last).train()
+        net = copy.deepcopy(begun).requires_grad_(True) if begun else new_net(base.denoiser, model)
+        net = net.to(device).to(memory_format=torch.channels_last).train()
         average = copy.deepcopy(net).requires_grad_(False).eval()
         denoiser = base.denoiser
         if config.checkpointing:

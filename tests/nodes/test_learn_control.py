@@ -1,6 +1,7 @@
 """Teaching a ControlNet: a new one changes nothing, it learns, goes on where it was, and is read like any other."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import text_to_image
 import torch
 from learning import learn
 from PIL import Image as Pillow
+from safetensors.torch import load_file
 
 from diffusion.guidance import Inputs
+from diffusion.recipes import ControlNetRecipe
 from diffusion.store import STORE
 from diffusion.training_control import new_net, steered
 from diffusion.types import Level
@@ -58,6 +61,35 @@ def test_training_goes_on_where_it_was_stopped(base, shapes, tmp_path):
     assert resumed.losses == whole.losses
     assert len(resumed.losses.values) == 3
     assert resumed.controlnet.digest == whole.controlnet.digest
+
+
+def test_it_goes_on_from_a_net_that_is_given_and_leaves_that_as_it_is(base, shapes, tmp_path):
+    given = {"batch": 2, "steps": 2}
+    first = learn(TrainControlNet, tmp_path / "first", base, shapes, **given).controlnet
+    before = weights_of(first)
+    same = learn(TrainControlNet, tmp_path / "same", base, shapes, controlnet=first, lr=1e-12, **given).controlnet
+    other = learn(TrainControlNet, tmp_path / "other", base, shapes, controlnet=first, **given).controlnet
+    for name, tensor in before.items():
+        assert torch.equal(weights_of(first)[name], tensor)
+        torch.testing.assert_close(weights_of(same)[name], tensor)
+    assert any(not torch.allclose(weights_of(other)[name], tensor) for name, tensor in before.items())
+
+
+def weights_of(net):
+    return load_file(Path(net.source) / "diffusion_pytorch_model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (ControlNetRecipe("sd3", "x"), "the ControlNet is for"),
+        (ControlNetRecipe("sdxl", "x", modes=6), "for several kinds of pictures is not taught here"),
+    ],
+)
+def test_a_net_that_cannot_be_gone_on_from_is_refused_before_anything_runs(checkpoint, net, message):
+    model = LoadCheckpoint(source=str(checkpoint("sdxl"))).run(Context()).model
+    with pytest.raises(WeftError, match=message):
+        TrainControlNet.foresee({"model": model, "controlnet": net}, Path())
 
 
 def test_the_loss_falls_on_two_pictures(base, shapes, tmp_path):
