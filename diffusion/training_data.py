@@ -34,7 +34,8 @@ class Base:
 class Examples:
     """Pictures of one shape, as a denoiser is taught with them.
 
-    latents: (N, C, h, w). texts: N captions. ids: their tokens, (N, L) for each encoder. empty: those of none, a row.
+    latents: (N, C, h, w). texts: N captions. ids: their tokens, (N, L) for each encoder. none: what stands for a
+    caption that is left out. empty: its tokens, a row.
     sizes: (N, 6), what SDXL is told of the sizes of each (`conditions.size_ids`); None for plain ones of this shape.
     hints: uint8 (N, H, W, 3), what a ControlNet sees of each.
     """
@@ -45,12 +46,14 @@ class Examples:
     empty: captions.Ids
     sizes: torch.Tensor | None = None
     hints: torch.Tensor | None = None
+    none: str = ""
 
 
 def examples(
-    base: Base, dataset: Dataset, told: Callable[[int, int], None] = lambda done, total: None
+    base: Base, dataset: Dataset, told: Callable[[int, int], None] = lambda done, total: None, none: str = ""
 ) -> tuple[Examples, ...]:
     """A data set as what a denoiser learns from, each shape of pictures by itself. told: pictures done, and in all.
+    none: what stands for a caption that is left out.
 
     ValueError if pictures have no captions, or sides that the VAE does not take.
     """
@@ -64,11 +67,10 @@ def examples(
             latents.append(family.encode(base.vae, base.vae_recipe, Image(pixels)).samples.cpu())
             done += len(few)
             told(done, len(dataset))
-        read = captions.tokens(base.encoders, [*part.captions, ""])
+        read = captions.tokens(base.encoders, [*part.captions, none])
         sizes = None if part.crops is None else sizes_of(part.crops, *part.images.shape[1:3])
-        found.append(
-            Examples(torch.cat(latents), part.captions, [one[:-1] for one in read], [one[-1:] for one in read], sizes)
-        )
+        ids, empty = [one[:-1] for one in read], [one[-1:] for one in read]
+        found.append(Examples(torch.cat(latents), part.captions, ids, empty, sizes, none=none))
     return tuple(found)
 
 
@@ -105,7 +107,7 @@ def told(
     shuffle: bool = False,
 ) -> captions.Embeds:
     """What a network is fed for the captions of the chosen, (B,), of which some, (B,) of booleans, are left out: zeros
-    for a model that takes these for none, and else what its encoders make of an empty text. SDXL is told sizes too.
+    for a model that takes these for no text, else what its encoders make of `Examples.none`. SDXL is told sizes too.
 
     shuffle: as in `diffusion.training_step.Teaching`.
     """
@@ -113,7 +115,7 @@ def told(
     if shuffle:
         ids = captions.tokens(encoders, [shuffled(one.texts[i]) for i in chosen.tolist()])
     ids, out = [each.to(device) for each in ids], dropped.to(device)
-    if model.zero_negative:
+    if model.zero_negative and not one.none:
         embeds = captions.embed(model.family, encoders, ids)
         embeds = {name: e * ~out.view(-1, *[1] * (e.ndim - 1)) for name, e in embeds.items()}
     else:

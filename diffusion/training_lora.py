@@ -9,7 +9,7 @@ The factors lie in layers whose names end in one of the targets, in the denoiser
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,12 +103,14 @@ def train(
             return feed
 
         feed = feed_of(read, config.shuffle)
+        # what a caption calls is to be left as it was
+        whole = replace(config, caption_dropout=0.0)
 
         def loss_of() -> torch.Tensor:
             own = loss_on(data, network, feed, model, levels, config, device)
             if not prior:
                 return own
-            return own + config.prior_weight * loss_on(prior, network, feed, model, levels, config, device)
+            return own + config.prior_weight * loss_on(prior, network, feed, model, levels, whole, device)
 
         viewer = Viewer(base, averaged, feed_of(seen_read, False), data[0], run)
         groups = [

@@ -8,16 +8,19 @@ from diffusion import hub
 from engine.errors import Problem, error
 from engine.text import quoted
 from nodes import placed
+from nodes.sources import shipped_at
 
 _REMOTE = re.compile(r"([\w.-]+/[\w.-]+)/([\w./-]+\.\w+)")
 
 
 def find_file(source: str, folder: Path, kind: str = "") -> Path:
-    """The file at a path (relative to the workflow's folder), of a SHA-256 or of a name in the folders of weft.toml, or
-    owner/name/file out of the hub's local cache. kind: as `nodes.placed` calls it.
+    """The file of a LoRA that ships with weft, at a path (relative to the workflow's folder), of a SHA-256 or of a name
+    in the folders of weft.toml, or owner/name/file out of the hub's local cache. kind: as `nodes.placed` calls it.
 
     Raises E-NOTFOUND, with the command that gets it where it looks like a file of the hub, and E-NOTFILE.
     """
+    if (ours := shipped_at(source)) is not None and ours.is_file():
+        return ours
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path
     if path.is_file():

@@ -166,11 +166,11 @@ def telling(ctx: Context) -> Callable[[int, int], None]:
     return lambda done, total: ctx.progress(done, total, "pictures to latents")
 
 
-def examples_of(base: "Base", dataset: Dataset, ctx: Context) -> "tuple[Examples, ...]":
-    """A data set as latents and tokens, telling how far it is."""
+def examples_of(base: "Base", dataset: Dataset, ctx: Context, none: str = "") -> "tuple[Examples, ...]":
+    """A data set as latents and tokens, telling how far it is. none: what stands for a caption that is left out."""
     from diffusion.training_data import examples
 
-    return examples(base, dataset, telling(ctx))
+    return examples(base, dataset, telling(ctx), none)
 
 
 def run_of(node: FromModel, ctx: Context, dataset: Dataset, config: Any, **more: Any) -> "Run":

@@ -37,9 +37,10 @@ class TrainLoRA(FromModel, Node):
     minimise E w (o(x_t, t, c) - target)^2, while W stays (Hu et al. 2021).
 
     B begins at zero, so a new LoRA changes nothing. The trigger word goes before every caption, and calls what was
-    learned later. Prior pictures show the kind in general, with captions without the trigger, and keep the model from
-    forgetting it (Ruiz et al. 2023). For Stable Diffusion, SDXL, SD3 and Flux. What comes out goes to LoRALoad and to
-    SaveLoRA. If it is stopped, the next run goes on from where it was, and ends on the same factors.
+    learned later; of a caption that is left out, it is what stays. Prior pictures show the kind in general, with all
+    their captions and without the trigger, and keep the model from forgetting it (Ruiz et al. 2023). For Stable
+    Diffusion, SDXL, SD3 and Flux. What comes out goes to LoRALoad and SaveLoRA. If it is stopped, the next run goes on
+    from where it was, and ends on the same factors.
     """
 
     version = 1
@@ -79,7 +80,7 @@ class TrainLoRA(FromModel, Node):
             base = base_of(self, ctx)
             taught, losses, kept = training_lora.train(
                 base,
-                examples_of(base, dataset, ctx),
+                examples_of(base, dataset, ctx, self.trigger),
                 examples_of(base, self.prior, ctx) if self.prior else (),
                 config,
                 run_of(self, ctx, dataset, config, prior=content_of(self.prior) if self.prior else ""),

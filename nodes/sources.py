@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent.parent / "models"
 CHECKPOINTS = "weft loads Stable Diffusion 1.x and 2.x, SDXL, SD3, Flux, and the models it trained"
+LORA = "pytorch_lora_weights.safetensors"
+"""What diffusers calls a LoRA in a folder of its own."""
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
 Recipes = tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]
@@ -28,10 +30,18 @@ T = TypeVar("T")
 
 
 def shipped() -> list[str]:
-    """The names of the models that ship with weft."""
-    marks = "config.json", "model_index.json"
+    """The names of the models, ControlNets and LoRAs that ship with weft."""
+    marks = "config.json", "model_index.json", LORA
     folders = SHIPPED.iterdir() if SHIPPED.is_dir() else ()
     return sorted(p.name for p in folders if any((p / mark).is_file() for mark in marks))
+
+
+def shipped_at(name: str) -> Path | None:
+    """The folder of a model that ships with weft, or the file of a LoRA; None for another name."""
+    if name not in shipped():
+        return None
+    lora = SHIPPED / name / LORA
+    return lora if lora.is_file() else lora.parent
 
 
 def hub_cache() -> Path:
@@ -47,8 +57,8 @@ def find_model(
     kind: as `nodes.placed` calls it. variant: of the weights that a message says
     are to be downloaded. Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
     """
-    if source in shipped():
-        return SHIPPED / source
+    if (ours := shipped_at(source)) is not None:
+        return ours
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path
     if not path.exists() and not revision:

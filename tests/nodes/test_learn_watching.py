@@ -8,7 +8,8 @@ import torch
 from learning import learn
 from PIL import Image as Picture
 
-from diffusion.training_data import batches, draw, examples, sizes_of
+from diffusion import captions
+from diffusion.training_data import batches, draw, examples, sizes_of, told
 from engine.cache import Cache
 from engine.context import Context, Settings
 from engine.errors import Cancelled
@@ -73,6 +74,22 @@ def test_a_batch_has_one_shape_and_each_picture_comes_as_often(base, buckets):
         counts[[each is one for each in data].index(True)] += 1
         assert one.latents[chosen].shape[0] == 3
     assert [count / 400 for count in counts] == pytest.approx([0.5, 0.25, 0.25], abs=0.07)
+
+
+@pytest.mark.parametrize("none", ["", "inkwash"])
+def test_what_is_left_of_a_caption_is_nothing_or_the_trigger(base, buckets, none):
+    parts = base_of(_node(base, buckets), Context())
+    (one, *_) = examples(parts, buckets, none=none)
+    chosen, dropped = torch.tensor([0, 1]), torch.tensor([False, True])
+    with torch.no_grad():
+        given = told(parts.model, parts.encoders, one, chosen, dropped, "cpu")["prompt_embeds"]
+        whole, alone = (
+            captions.embed("sdxl", parts.encoders, captions.tokens(parts.encoders, [text]))["prompt_embeds"][0]
+            for text in (one.texts[0], none)
+        )
+    torch.testing.assert_close(given[0], whole)
+    # SDXL takes zeros for no text
+    torch.testing.assert_close(given[1], alone if none else torch.zeros_like(alone))
 
 
 @pytest.mark.parametrize(("side", "few"), [(32, 64), (64, 64), (512, 1), (2048, 1)])
