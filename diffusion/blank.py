@@ -60,7 +60,7 @@ class SDXLSizes:
 @dataclass(frozen=True)
 class FluxSizes:
     """width: of the transformer. double, single: its blocks with text and picture apart, and in one.
-    text: widths of CLIP and T5. text_layers: of both. tokens: that they read."""
+    text: widths of CLIP and T5. text_layers: of both. tokens: that they read. shift: of the levels, towards noise."""
 
     vae: VAESizes
     width: int = 128
@@ -69,6 +69,7 @@ class FluxSizes:
     text: tuple[int, int] = (96, 128)
     text_layers: int = 3
     tokens: int = 24
+    shift: float = 6.0
 
 
 def sdxl(folder: Path, sizes: SDXLSizes, words: Sequence[str], seed: int = 0) -> None:
@@ -158,7 +159,7 @@ def flux(folder: Path, sizes: FluxSizes, words: Sequence[str], seed: int = 0) ->
             feed_forward_proj="gated-gelu",
         )
         _save(folder / "text_encoder_2", T5EncoderModel(config))
-    _library.FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(folder / "scheduler")
+    _library.FlowMatchEulerDiscreteScheduler(shift=sizes.shift).save_pretrained(folder / "scheduler")
     _index(
         folder,
         "FluxPipeline",

@@ -55,13 +55,17 @@ class NewSDXL(Node):
 
 class NewFlux(Node):
     """A Flux with random weights, as small as its sizes say (Black Forest Labs, 2024): CLIP, T5, a transformer over
-    patches of 2 x 2, and a VAE whose latents have 16 channels. Its tokenizers know the words of the captions."""
+    patches of 2 x 2, and a VAE whose latents have 16 channels. Its tokenizers know the words of the captions.
+
+    Levels are sigma' = s sigma / (1 + (s - 1) sigma), s the shift (Esser et al. 2024): many numbers that say the same,
+    as 16 channels do, hide a picture only at high levels, where it is decided what stands where."""
 
     version = 1
     numeric = True
     dataset: Dataset
     size: int = Input(64, ge=16, le=1024, about="pixels a side")
     vae_widths: list[int] = Input([16, 32, 64], about="features at each level of the VAE; each but the last halves")
+    shift: float = Input(6.0, ge=0.01, le=100, about="s of the levels it learns and draws with; 1: evenly")
     width: int = Input(128, ge=32, le=4096, about="of the transformer, a multiple of 32")
     double_blocks: int = Input(2, ge=1, le=64, about="blocks in which text and picture have weights of their own")
     single_blocks: int = Input(6, ge=1, le=64, about="blocks in which they share them")
@@ -77,7 +81,7 @@ class NewFlux(Node):
         vae = blank.VAESizes(self.size, tuple(self.vae_widths), 16)
         one, two = self.text_widths
         blocks = self.double_blocks, self.single_blocks
-        sizes = blank.FluxSizes(vae, self.width, *blocks, (one, two), self.text_layers, self.tokens)
+        sizes = blank.FluxSizes(vae, self.width, *blocks, (one, two), self.text_layers, self.tokens, self.shift)
         blank.flux(ctx.scratch / "model", sizes, vocabulary.words_of((*self.dataset.captions, self.words)), self.seed)
         return Checkpoint(*derived.recipes(ctx.scratch / "model"))
 
