@@ -4,11 +4,11 @@ Captions that were not in training are drawn by a graph, and read back from the 
 nothing of the model. NAME is
   pocket-xl, pocket-flux  colours, shapes and places of one object and of two; --curve measures both at several guidance
                           scales, and draws docs/NAME-guidance.png
-  …/pocket-canny          a folder: where the edges of pictures lie, drawn along those of others in another colour
-  …/pocket-lora-STYLE     a folder: how far pictures are in the style at several strengths, and whether they still show
-                          what they should; --curve draws docs/pocket-lora-STYLE-strength.png
-The last two are what train-pocket-canny and train-lora save. Without a name, pocket-xl. Prints each share beside its
-target; the exit code is 1 if one is missed.
+  pocket-canny            where the edges of pictures lie, drawn along those of others in another colour
+  pocket-lora-STYLE       how far pictures are in the style at several strengths, and whether they still show what they
+                          should; --curve draws docs/pocket-lora-STYLE-strength.png
+or a folder of such a name, as train-pocket-flux, train-pocket-canny and train-lora save it. Without a name, pocket-xl.
+Prints each share beside its target; the exit code is 1 if one is missed.
 """
 
 import argparse
@@ -159,13 +159,15 @@ def canny(source: str, count: int, keep: str) -> bool:
     return met
 
 
-def lora(folder: Path, count: int, keep: str, curve: bool) -> bool:
+def lora(source: str, count: int, keep: str, curve: bool) -> bool:
     """A style at several strengths, with its trigger word and without."""
     import numpy as np
 
     from diffusion.see import STYLE
+    from nodes.sources import LORA
 
-    model, file = folder.name, str(folder / "pytorch_lora_weights.safetensors")
+    model, folder = Path(source).name, Path(source).resolve()
+    file = str(folder / LORA) if folder.is_dir() else source
     style = model.removeprefix("pocket-lora-")
     wanted, measure = chosen(1, count), STYLE[style]
     rows: dict[tuple[float, bool], tuple[float, dict[str, float]]] = {}
@@ -233,7 +235,7 @@ def main() -> int:
     if name == "pocket-canny":
         return int(not canny(given.model, given.count, given.keep))
     if name.startswith("pocket-lora-"):
-        return int(not lora(Path(given.model).resolve(), given.count, given.keep, given.curve))
+        return int(not lora(given.model, given.count, given.keep, given.curve))
     if given.curve:
         guidance(given.model, given.count)
         return 0

@@ -35,7 +35,7 @@ QUICK = {
     "cfg-grid": {"steps": 2},
     "compare-models": {"sdxl_steps": 2, "flux_steps": 2, "count": 2},
     "compare-samplers": {"steps": 3},
-    "controlnet-canny": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
+    "controlnet-canny": {"steps": 2},
     "controlnet-depth": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64},
     "ddpm-digit-samples": {"steps": 2, "count": 2},
     "ddpm-digits": {"steps": 2},
@@ -52,8 +52,8 @@ QUICK = {
     "inpaint-pocket": {"steps": 3},
     "interpolate": {"steps": 2},
     "lcm": {"width": 64, "height": 64},
-    "lora": {"steps": 2, "width": 64, "height": 64},
-    "lora-strength-sweep": {"steps": 2, "width": 64, "height": 64, "count": 2},
+    "lora": {"steps": 2},
+    "lora-strength-sweep": {"steps": 2, "count": 2},
     "sd15-text-to-image": {"steps": 2, "width": 64, "height": 64, "count": 2},
     "sd3-text-to-image": {"steps": 2, "width": 64, "height": 64},
     "sdxl-refiner": {"steps": 5, "width": 64, "height": 64},
@@ -67,7 +67,7 @@ QUICK = {
     "train-pocket-flux": FROM_NOTHING,
     "train-pocket-xl": FROM_NOTHING,
     "two-controlnets": {"steps": 2, "width": 64, "height": 64, "shapes.size": 64, "count": 2},
-    "two-loras": {"steps": 2, "width": 64, "height": 64},
+    "two-loras": {"steps": 2},
     "upscale": {"steps": 4, "width": 64, "height": 48, "factor": 1.5},
 }
 """What each is run with here, to be quick; nothing for those that are quick anyway."""
@@ -117,20 +117,16 @@ PICTURES = {
 """The pictures that each must leave, with their sizes where these are fixed."""
 
 CHECKPOINTS = {
-    "controlnet-canny": {"model": "sd15", "net": "control-sd15"},
     "controlnet-depth": {"model": "sdxl", "net": "control-sdxl", "estimator": "control-depth"},
     "flux-dev": {"model": "flux-dev"},
     "flux-schnell": {"model": "flux-schnell"},
     "inpaint": {"model": "sdxl-inpaint"},
     "lcm": {"model": "lcm"},
-    "lora": {"model": "sdxl", "lora": "lora-sdxl"},
-    "lora-strength-sweep": {"model": "sdxl", "lora": "lora-sdxl"},
     "sd15-text-to-image": {"model": "sd15"},
     "sd3-text-to-image": {"model": "sd35"},
     "sdxl-refiner": {"model": "sdxl", "refiner": "sdxl-refiner"},
     "sdxl-turbo": {"model": "sdxl-turbo"},
     "two-controlnets": {"model": "sd15", "edge_net": "control-sd15", "colour_net": "control-sd15-other"},
-    "two-loras": {"model": "sdxl", "fast": "lora-sdxl", "style": "lora-sdxl-other"},
     "upscale": {"model": "sd15"},
 }
 """Which tiny checkpoint stands for each model of those that ship without one, by the param that names it."""
@@ -139,8 +135,12 @@ AS_WELL = {
     "cfg-grid": {"model": "sd15"},
     "compare-models": {"sdxl": "sdxl", "flux": "flux-schnell"},
     "compare-samplers": {"model": "sd15"},
+    "controlnet-canny": {"model": "sd15", "net": "control-sd15"},
     "image-to-image": {"model": "sd15"},
+    "lora": {"model": "sdxl", "lora": "lora-sdxl"},
+    "lora-strength-sweep": {"model": "sdxl", "lora": "lora-sdxl"},
     "sdxl-text-to-image": {"model": "sdxl"},
+    "two-loras": {"model": "sdxl", "first": "lora-sdxl", "second": "lora-sdxl-other"},
 }
 """Those that draw with a pocket model, and which tiny checkpoints they are run with too, as their params promise."""
 

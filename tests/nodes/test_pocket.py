@@ -9,8 +9,11 @@ import parity
 import pytest
 import text_to_image
 import torch
+from PIL import Image
+from scipy import ndimage
 
-from diffusion.see import fits, see
+from diffusion.detect import canny
+from diffusion.see import STYLE, fits, see
 from diffusion.shapes import scenes
 from nodes.sources import SHIPPED
 
@@ -52,6 +55,52 @@ def test_pocket_flux_is_drawn_with_by_diffusers_too(run_nodes):
     nodes["empty"] = {**nodes["wanted"], "text": ""}
     nodes["guide"]["negative"] = "@empty"
     parity.assert_same(run_nodes(nodes, "decode")["decode"].pixels, there)
+
+
+@pytest.mark.parametrize("style", STYLE)
+def test_the_loras_are_read_by_diffusers_too(run_nodes, style):
+    text = f"{style}, {TEXT}"
+    nodes = graph("pocket-xl", text, style={"type": "LoRALoad", "source": f"pocket-lora-{style}", "strength": 0.8})
+    nodes["style"] |= {"model": "@base.model", "text_encoder": "@base.text_encoder"}
+    nodes["wanted"]["text_encoder"], nodes["guide"]["model"] = "@style.text_encoder", "@style.model"
+    pipe = loaded("pocket-xl")
+    pipe.load_lora_weights(SHIPPED / f"pocket-lora-{style}", adapter_name="style")
+    pipe.set_adapters("style", 0.8)
+    there = parity.pixels(pipe, text, num_inference_steps=STEPS, guidance_scale=SCALE)
+    parity.assert_same(run_nodes(nodes, "decode")["decode"].pixels, there)
+
+
+def along_edges():
+    """A graph that draws along the edges of a picture, and those edges."""
+    nodes = graph("pocket-xl", "a green shape on white", 20) | {
+        "shapes": {"type": "Shapes", "count": 1, "part": "test", "shapes": 1, "seed": 5},
+        "picture": {"type": "DatasetImage", "dataset": "@shapes"},
+        "edges": {"type": "ControlImage", "image": "@picture", "kind": "canny"},
+        "net": {"type": "LoadControlNet", "source": "pocket-canny"},
+        "along": {"type": "ControlNetApply", "model": "@base.model", "controlnet": "@net", "image": "@edges"},
+    }
+    nodes["guide"] = {**nodes["guide"], "model": "@along"}
+    return nodes
+
+
+def test_pocket_canny_steers_diffusers_too(run_nodes):
+    nodes = along_edges()
+    nodes["schedule"]["steps"] = STEPS
+    here = run_nodes(nodes, "decode", "edges")
+    net = diffusers.ControlNetModel.from_pretrained(SHIPPED / "pocket-canny", dtype=torch.float32)
+    pipe = loaded("pocket-xl", diffusers.StableDiffusionXLControlNetPipeline, controlnet=net)
+    edges = Image.fromarray((here["edges"].pixels[0] * 255).round().astype(np.uint8))
+    call = {"num_inference_steps": STEPS, "guidance_scale": SCALE, "image": edges}
+    parity.assert_same(here["decode"].pixels, parity.pixels(pipe, nodes["wanted"]["text"], **call))
+
+
+def test_pocket_canny_draws_along_edges_in_the_colour_of_the_text(run_nodes):
+    found = run_nodes(along_edges(), "decode", "edges")
+    drawn = (found["decode"].pixels[0] * 255).round().astype(np.uint8)
+    assert SCENES[0].shapes[0].colour != "green"
+    assert [shape.colour for shape in see(drawn).shapes] == ["green"]
+    far = ndimage.distance_transform_edt(found["edges"].pixels[0][..., 0] == 0)
+    assert np.mean(far[canny(drawn)[..., 0] > 0] <= 2) > 0.9
 
 
 def pictures(run_nodes, nodes_of):
