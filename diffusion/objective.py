@@ -60,8 +60,9 @@ def noise(
     that are dark or bright as a whole.
     """
     device = x0.device
-    low, high = (round(end * len(levels.t)) for end in span)
-    index = levels_of(times, len(x0), low, max(high, low + 1))  # (B,)
+    count = len(levels.t)
+    first = min(round(span[0] * count), count - 1)
+    index = levels_of(times, len(x0), first, max(round(span[1] * count), first + 1))  # (B,)
     alpha, sigma = (v[index].to(device).view(-1, 1, 1, 1) for v in (levels.alpha, levels.sigma))
     # x = alpha x0 + sigma eps
     eps = torch.randn(x0.shape)

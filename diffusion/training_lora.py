@@ -104,13 +104,13 @@ def train(
 
         feed = feed_of(read, config.shuffle)
         # what a caption calls is to be left as it was
-        whole = replace(config, caption_dropout=0.0)
+        of_prior = replace(config, caption_dropout=0.0)
 
         def loss_of() -> torch.Tensor:
             own = loss_on(data, network, feed, model, levels, config, device)
             if not prior:
                 return own
-            return own + config.prior_weight * loss_on(prior, network, feed, model, levels, whole, device)
+            return own + config.prior_weight * loss_on(prior, network, feed, model, levels, of_prior, device)
 
         viewer = Viewer(base, averaged, feed_of(seen_read, False), data[0], run)
         groups = [

@@ -41,6 +41,11 @@ class Teaching:
     checkpointing: bool
     shuffle: bool
 
+    def __post_init__(self) -> None:
+        low, high = self.span
+        if low >= high:
+            raise ValueError(f"no level of the table lies between {low:g} and {high:g}")
+
 
 def loss_on(
     data: Sequence[Examples],

@@ -8,7 +8,7 @@ from diffusion import hub
 from engine.errors import Problem, error
 from engine.text import quoted
 from nodes import placed
-from nodes.sources import shipped_at
+from nodes.sources import shipped
 
 _REMOTE = re.compile(r"([\w.-]+/[\w.-]+)/([\w./-]+\.\w+)")
 
@@ -19,7 +19,7 @@ def find_file(source: str, folder: Path, kind: str = "") -> Path:
 
     Raises E-NOTFOUND, with the command that gets it where it looks like a file of the hub, and E-NOTFILE.
     """
-    if (ours := shipped_at(source)) is not None and ours.is_file():
+    if (ours := shipped().get(source)) is not None and ours.is_file():
         return ours
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from diffusion import hub
 from engine.errors import WeftError
 from nodes import placed
-from nodes.sources import PICKLES, recipes, shipped, shipped_at, told
+from nodes.sources import PICKLES, recipes, shipped, told
 
 if TYPE_CHECKING:
     from engine.cache import Cache
@@ -40,8 +40,7 @@ class Found:
 def on_this_machine(folder: Path) -> Iterator[Found]:
     """The models that ship, those in the hub's cache at main, those in the folders that weft.toml names, and those in
     the folder of a workflow, by name."""
-    for name in shipped():
-        path = cast(Path, shipped_at(name))
+    for name, path in shipped().items():
         yield _file("shipped", name, path) if path.is_file() else _folder("shipped", name, path)
     cached = hub.cache()
     for path in sorted(cached.glob("models--*")) if cached.is_dir() else ():

@@ -29,19 +29,12 @@ Recipes = tuple[ModelRecipe, TextEncoderRecipe, VAERecipe]
 T = TypeVar("T")
 
 
-def shipped() -> list[str]:
-    """The names of the models, ControlNets and LoRAs that ship with weft."""
+def shipped() -> dict[str, Path]:
+    """What ships with weft, by name: the folders of models and ControlNets, and the files of LoRAs."""
     marks = "config.json", "model_index.json", LORA
-    folders = SHIPPED.iterdir() if SHIPPED.is_dir() else ()
-    return sorted(p.name for p in folders if any((p / mark).is_file() for mark in marks))
-
-
-def shipped_at(name: str) -> Path | None:
-    """The folder of a model that ships with weft, or the file of a LoRA; None for another name."""
-    if name not in shipped():
-        return None
-    lora = SHIPPED / name / LORA
-    return lora if lora.is_file() else lora.parent
+    folders = sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else ()
+    marked = {p.name: p for p in folders if any((p / mark).is_file() for mark in marks)}
+    return {name: p / LORA if (p / LORA).is_file() else p for name, p in marked.items()}
 
 
 def hub_cache() -> Path:
@@ -57,7 +50,7 @@ def find_model(
     kind: as `nodes.placed` calls it. variant: of the weights that a message says
     are to be downloaded. Raises E-NOTFOUND (what to download, if it looks like a hub id) and E-PICKLE.
     """
-    if (ours := shipped_at(source)) is not None:
+    if (ours := shipped().get(source)) is not None:
         return ours
     path = Path(source).expanduser()
     path = path if path.is_absolute() else folder / path

@@ -23,6 +23,17 @@ def tiny_model(tmp_path_factory) -> Path:
     return folder / "tiny"
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """torch has one thread in a module: with several, diffusers and we do not add up in the same order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def run_nodes(tmp_path):
     """Run the nodes of a dict and give back the values of the named ones."""

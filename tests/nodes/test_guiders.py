@@ -20,17 +20,12 @@ from diffusion.types import ScheduleConfig
 from engine.errors import WeftError
 
 # diffusers 0.42 turns tensors into arrays as numpy 2 would rather not see it
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning"),
+]
 
 STEPS = schedule(ScheduleConfig(), 4)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def rand(seed, *shape):

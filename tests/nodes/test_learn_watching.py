@@ -133,6 +133,9 @@ def test_levels_may_be_of_a_part_of_the_table_and_an_empty_part_is_refused(base,
     (problem,) = TrainLoRA.check({"min_timestep": 0.5, "max_timestep": 0.5})
     assert (problem.code, problem.place.input) == ("E-RANGE", "min_timestep")
     assert list(TrainLoRA.check({"max_timestep": 0.5})) == []
+    # where they come from other nodes, it is known only when it runs
+    with pytest.raises(ValueError, match=r"no level of the table lies between 0\.5 and 0\.5"):
+        learn(TrainLoRA, tmp_path / "none", base, buckets, min_timestep=0.5, max_timestep=0.5, steps=1)
 
 
 def test_a_data_set_in_buckets_is_kept_whole_in_the_cache(folder, run_nodes, tmp_path):

@@ -10,9 +10,12 @@ import torch
 from parity import assert_same, pixels
 from PIL import Image
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept:DeprecationWarning", "ignore:`FluxPosEmbed`:FutureWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept:DeprecationWarning", "ignore:`FluxPosEmbed`:FutureWarning"
+    ),
+]
 
 SEED, STEPS, TOKENS = 5, 4, 48
 SIDE = 64
@@ -25,14 +28,6 @@ CLASSES = {
     "flux": diffusers.FluxControlNetModel,
     "union": diffusers.ControlNetUnionModel,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def picture(i, side=SIDE):

@@ -12,19 +12,14 @@ from PIL import Image
 
 from engine.errors import WeftError
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning"),
+]
 
 KINDS = ["flux-schnell", "flux-dev"]
 SEED, STEPS, TOKENS = 5, 4, 48
 TASKS = (diffusers.FluxPipeline, diffusers.FluxImg2ImgPipeline)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,13 @@ import torch
 
 from engine.errors import WeftError
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept:DeprecationWarning",
-    "ignore:Already found a `peft_config` attribute:UserWarning",
-)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept:DeprecationWarning",
+        "ignore:Already found a `peft_config` attribute:UserWarning",
+    ),
+]
 PIPELINES = {
     "sd15": diffusers.StableDiffusionPipeline,
     "sdxl": diffusers.StableDiffusionXLPipeline,
@@ -22,14 +25,6 @@ PIPELINES = {
 }
 TEXTS = {"sd15": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2")}
 STEPS, SCALE = 3, 5.0
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

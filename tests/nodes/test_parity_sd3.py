@@ -14,20 +14,15 @@ from PIL import Image
 
 from engine.errors import WeftError
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning"),
+]
 
 KINDS = ["sd3", "sd35", "sd3-without-t5"]
 SEED, STEPS, TOKENS = 5, 4, 48
 TASKS = (diffusers.StableDiffusion3Pipeline, diffusers.StableDiffusion3Img2ImgPipeline)
 FLOW = diffusers.FlowMatchEulerDiscreteScheduler
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

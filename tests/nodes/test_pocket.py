@@ -17,18 +17,13 @@ from diffusion.see import STYLE, fits, see
 from diffusion.shapes import scenes
 from nodes.sources import SHIPPED
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning"),
+]
 TEXT = "a red circle above a blue square on white"
 STEPS, SCALE = 5, 3.0
 SCENES = list(islice(scenes("test", 1, 5), 12))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def loaded(name, kind=diffusers.StableDiffusionXLPipeline, **parts):
