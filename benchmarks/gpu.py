@@ -1,14 +1,17 @@
 """The true SDXL and Flux on a GPU, beside a loop by hand and diffusers' pipeline. Run: uv run python benchmarks/gpu.py
 
 Instantiates the real configurations with random weights, since speed hardly depends on their values, and draws from
-embeddings (there are no text encoders) to a picture in the CPU's memory, in bfloat16, eager. Prints a table beside
-targets for one H200. --model picks one of the models; --tiny runs the same with tiny ones on the CPU.
+embeddings to a picture in the CPU's memory, in bfloat16: eager, with CUDA graphs, compiled, by each kernel of
+attention. SDXL also draws from texts to PNGs on the disk, by a workflow: eight pictures in a row, and a sweep. Prints a
+table beside targets for one H200. --model picks one of the models; --tiny runs the same with tiny ones on the CPU.
 """
 
 import argparse
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -33,22 +36,38 @@ VAE: dict[str, Any] = {
     "block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4, "layers_per_block": 2, "sample_size": 1024,
 }  # fmt: skip
+CLIP_L: dict[str, Any] = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "projection_dim": 768,
+}  # fmt: skip
+CLIP_G: dict[str, Any] = {
+    "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20,
+    "projection_dim": 1280, "hidden_act": "gelu",
+}  # fmt: skip
 SDXL_VAE: dict[str, Any] = {**VAE, "latent_channels": 4, "scaling_factor": 0.13025}
 FLUX_VAE: dict[str, Any] = {
     **VAE, "latent_channels": 16, "scaling_factor": 0.3611, "shift_factor": 0.1159, "use_quant_conv": False,
     "use_post_quant_conv": False,
 }  # fmt: skip
 
-# steps, guidance scale, and the target in seconds for one H200; the last steps are of --tiny
-MODELS: dict[str, tuple[int, float, str, int]] = {
-    "sdxl": (30, 5.0, "1.00 with CUDA graphs, 0.85 compiled", 3),
-    "flux-schnell": (4, 1.0, "0.60 compiled", 2),
-    "flux-dev": (28, 3.5, "3.7 compiled", 3),
+# steps, guidance scale, the target in seconds for one H200 by speed, and the steps of --tiny
+MODELS: dict[str, tuple[int, float, dict[str, str], int]] = {
+    "sdxl": (30, 5.0, {"graphs": "1.00", "compile": "0.85"}, 3),
+    "flux-schnell": (4, 1.0, {"compile": "0.60"}, 2),
+    "flux-dev": (28, 3.5, {"compile": "3.7"}, 3),
 }
-SWEEP, BATCH, SWEEP_TARGET, PEAK_TARGETS = 64, 16, "48", {"sdxl": "10.5 GiB, with them (1.5)"}
-KERNELS = ("auto", "flash", "efficient", "cudnn", "math")
+ROW, SWEEP, BATCH = 8, 64, 16
+"""Pictures in a row, and those of a sweep in batches."""
+ROW_TARGET, SWEEP_TARGET, PEAK_TARGETS = "0.92 of the pipeline", "48", {"sdxl": "10.5 GiB"}
+KERNELS = {"sdxl": ("auto", "flash", "efficient", "cudnn", "math"), "flux-schnell": ("auto", "flash", "cudnn")}
+"""flux-dev has the network of flux-schnell."""
 APART = {"float32": 1e-4, "bfloat16": 0.01}
 """How far two pictures in 0 … 1 may be apart on average and still be the same work."""
+
+
+MOST_FILES_DIFFER = 8.0
+"""Of 255 on average, in bfloat16 and from random weights."""
+TEXT, NO_TEXT = "a fox in the grass", "rain"
 
 
 @dataclass
@@ -58,8 +77,12 @@ class Ways:
     ours: Callable[[int], Any]
     by_hand: Callable[[int], Any]
     pipeline: Callable[[int], Any]
-    several: Callable[..., list[Any]]
-    """Ours, of several seeds as one batch, by a kernel of attention."""
+    ours_by: Callable[..., Any]
+    """Ours, by a kernel of attention, at a speed of `diffusion.fast`."""
+    workflow: Callable[..., list[Path]] | None = None
+    """Files of so many seeds from a text, by the engine, in batches, at a speed."""
+    calls: Callable[[int], list[Path]] | None = None
+    """The same by as many calls of the pipeline."""
 
 
 def networks(name: str, tiny: bool = False) -> tuple[Any, Any]:
@@ -75,6 +98,24 @@ def networks(name: str, tiny: bool = False) -> tuple[Any, Any]:
     if tiny:
         return checkpoints_dit.flux_transformer(name), checkpoints_dit.vae(*checkpoints_dit.SCALES["flux"])
     return FluxTransformer2DModel(**TRANSFORMER, guidance_embeds=name == "flux-dev"), AutoencoderKL(**FLUX_VAE)
+
+
+def text_encoders(name: str, there: Path, tiny: bool) -> Any:
+    """The text encoders of an SDXL, with random weights and the tokenizers of a tiny checkpoint."""
+    import checkpoints
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    from diffusion.clip import TextEncoders
+
+    last = len(checkpoints.vocabulary()) - 1
+    ends = {"bos_token_id": last - 1, "eos_token_id": last, "pad_token_id": last}
+    kinds = ((CLIPTextModel, CLIP_L, 3), (CLIPTextModelWithProjection, CLIP_G, 4))
+    made = [
+        checkpoints.text_encoder(cls, layers) if tiny else cls(CLIPTextConfig(**sizes, **ends))
+        for cls, sizes, layers in kinds
+    ]
+    tokenizers = [CLIPTokenizer.from_pretrained(there / part) for part in ("tokenizer", "tokenizer_2")]
+    return TextEncoders(made, tokenizers, ("text_encoder", "text_encoder_2"))
 
 
 def scaled(output: Callable[[], Any], last: Any, deviation: float) -> None:
@@ -107,7 +148,7 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
     sdxl, place, kind = name == "sdxl", torch.device(device), getattr(torch, dtype)
     # what is not of the networks, recipe and scheduler, is as in the checkpoint on the hub
     there = (checkpoints if sdxl else checkpoints_dit).make(Path(tempfile.mkdtemp(prefix="weft-bench-")) / name, name)
-    model, _, vae_recipe = folder.recipes(there)
+    model, text_recipe, vae_recipe = folder.recipes(there)
     side = 64 if tiny else 1024
     model = replace(model, height=side, width=side)
 
@@ -116,9 +157,12 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
     try:
         with torch.device(place):
             net, vae = networks(name, tiny)
+            texts = text_encoders(name, there, tiny) if sdxl else None
     finally:
         torch.set_default_dtype(torch.float32)
-    for recipe, module in ((model, net), (vae_recipe, vae)):
+    for recipe, module in ((model, net), (vae_recipe, vae), (text_recipe, texts)):
+        if module is None:
+            continue
         module.requires_grad_(False).eval()
         if any(p.ndim > 1 and not p.any() for p in module.parameters()):
             raise ValueError(f"{name}: weights that are zero are faster than others")
@@ -147,11 +191,10 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
     def noise(seed: int) -> torch.Tensor:
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(place)
 
-    def several(seeds: list[int], kernel: str = "auto") -> list[Any]:
-        jobs = [Job(guider, Noise(seed), blank) for seed in seeds]
+    def ours_by(seed: int, kernel: str = "auto", speed: str = "none") -> Any:
         with attention(kernel):  # of the denoiser alone, as in a graph: a VAE's heads are too wide for some
-            done = denoise(jobs, levels, Sampler("model"), device, dtype)
-        return [family.decode(vae, vae_recipe, one.samples).pixels for one in done]
+            done = denoise([Job(guider, Noise(seed), blank)], levels, Sampler("model"), device, dtype, speed=speed)
+        return family.decode(vae, vae_recipe, done[0].samples).pixels
 
     both = {n: torch.cat([unwanted.tensors[n], wanted.tensors[n]]) for n in wanted.tensors}
     sizes = {"text_embeds": both["pooled"], "time_ids": size_ids(side, side).repeat(2, 1).to(place, kind)}
@@ -201,70 +244,142 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
             height=side, width=side, output_type="np",
         ).images  # fmt: skip
 
-    return Ways(lambda seed: several([seed])[0], unet_loop if sdxl else flow_loop, pipeline, several)
+    made = Ways(ours_by, unet_loop if sdxl else flow_loop, pipeline, ours_by)
+    if texts is None:
+        return made
+    one, two = texts.encoders
+    whole: Any = diffusers.StableDiffusionXLPipeline(
+        vae, one, two, *texts.tokenizers, net, walk, add_watermarker=False
+    )  # fmt: skip
+    whole.set_progress_bar_config(disable=True)
+
+    def calls(count: int) -> list[Path]:
+        files = [Path(tempfile.mkdtemp(prefix="weft-bench-")) / f"{seed}.png" for seed in range(count)]
+        for seed, file in enumerate(files):
+            whole(
+                TEXT, negative_prompt=NO_TEXT, num_inference_steps=steps, guidance_scale=scale, height=side, width=side,
+                latents=noise(seed).to(kind),
+            ).images[0].save(file)  # fmt: skip
+        return files
+
+    return replace(made, workflow=workflow(there, scale, steps, side, device, dtype), calls=calls)
 
 
-def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> list[str]:
+def workflow(there: Path, scale: float, steps: int, side: int, device: str, dtype: str) -> Callable[..., list[Path]]:
+    """Draws so many seeds of a text by the engine, as `weft run --sweep` does, and gives the files."""
+    import text_to_image
+
+    from engine.api import load, run
+    from engine.cache import Cache
+    from engine.context import Settings
+    from engine.sweep import Sweep
+    from nodes import registry
+
+    nodes = text_to_image.graph(
+        there, TEXT, scale, steps, 0,
+        no={"type": "TextEncode", "text_encoder": "@base.text_encoder", "text": NO_TEXT}, guide__negative="@no",
+        blank__width=side, blank__height=side, sampler__kind="model",
+        save={"type": "SaveImage", "image": "@decode", "path": "{variant}.png"},
+    )  # fmt: skip
+    made = load({"format": 1, "nodes": nodes}, registry=registry())
+
+    def drawn(count: int, batch: int = 1, speed: str = "none") -> list[Path]:
+        out = Path(tempfile.mkdtemp(prefix="weft-bench-"))
+        settings = Settings(device=device, dtype=dtype, out=out, batch=batch, speed=speed)
+        found = run(made, sweep=Sweep({"noise.seed": list(range(count))}), settings=settings, cache=Cache())
+        return [Path(file.path) for file in found.files]
+
+    return drawn
+
+
+def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> Iterator[str]:
     """The lines of a model in the table. ValueError where two ways draw different pictures."""
     import numpy as np
     import torch
-    from PIL import Image
 
     from diffusion.store import STORE
 
     made, gpu = ways(name, device, dtype, tiny), device.startswith("cuda")
+    steps, _, targets, few = MODELS[name]
+    what = f"{name}, {few if tiny else steps} steps"
+
+    def line(*cells: str) -> str:
+        return "| " + " | ".join([*cells, *[""] * (7 - len(cells))]) + " |"
 
     def timed(way: Callable[[int], Any]) -> Callable[[], Any]:
         return lambda: (way(5), gpu and torch.cuda.synchronize())
 
+    def median(work: Callable[[], Any]) -> str:
+        return f"{statistics.median(seconds(work) for _ in range(3)):.3f}"
+
     picture = made.ours(5)
-    apart = [float(np.abs(picture - way(5)).mean()) for way in (made.by_hand, made.pipeline)]
+
+    def far(other: Any) -> float:
+        return float(np.abs(picture - other).mean())
+
+    apart = [far(way(5)) for way in (made.by_hand, made.pipeline)]
     # the pipeline rounds its latents to the dtype after each step
     judged = apart if dtype == "float32" else apart[:1]
     if not np.isfinite(picture).all() or picture.std() < 0.01 or max(judged) > APART[dtype]:
         raise ValueError(f"{name}: the ways differ by {apart} on average: nothing to compare")
     ours = timed(made.ours)
     hand, pipe = compared(timed(made.by_hand), ours, rounds), compared(timed(made.pipeline), ours, rounds)
-    steps, _, target, few = MODELS[name]
-    cells = [f"{name}, {few if tiny else steps} steps", f"{hand.b:.3f}", f"{hand.a:.3f}", f"{pipe.a:.3f}"]
     ratios = [f"{ratio.median:.3f} ({ratio.low:.3f} … {ratio.high:.3f})" for ratio in (hand, pipe)]
-    rows = [[*cells, *ratios, "" if tiny else target]]
-    rows += [[f"{name}, mean distance from ours, 0 … 1", "", *(f"{far:.1e}" for far in apart), "", "", ""]]
-    for kernel in KERNELS:
-        try:
-            by_kernel = timed(lambda seed, kernel=kernel: made.several([seed], kernel))
-            by_kernel()
-            spent = f"{seconds(by_kernel):.3f}"
-        except ValueError:
-            spent = "cannot"
-        rows.append([f"{name}, attention {kernel}", spent, "", "", "", "", ""])
+    yield line(what, f"{hand.b:.3f}", f"{hand.a:.3f}", f"{pipe.a:.3f}", *ratios)
+    yield line(f"{what}, mean distance from ours, 0 … 1", "", *(f"{one:.1e}" for one in apart))
     if gpu:
         torch.cuda.reset_peak_memory_stats()
         ours()
         peak = f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"
-        rows.append([f"{name}, peak memory, no text encoders", peak, "", "", "", "", PEAK_TARGETS.get(name, "")])
-    if name == "sdxl":
-        count, batch = (4, 2) if tiny else (SWEEP, BATCH)
-        folder = Path(tempfile.mkdtemp(prefix="weft-bench-"))
-
-        def save(seed: int, pixels: Any) -> None:
-            Image.fromarray((pixels[0] * 255).round().astype("uint8")).save(folder / f"{seed}.png")
-
-        def batches() -> None:
-            for first in range(0, count, batch):
-                for i, pixels in enumerate(made.several(list(range(first, first + batch)))):
-                    save(first + i, pixels)
-
-        def calls() -> None:
-            for seed in range(count):
-                save(seed, made.pipeline(seed))
-
-        made.several(list(range(batch)))
-        a, b = seconds(calls), seconds(batches)
-        what = f"{count} seeds in batches of {batch}, PNGs on disk"
-        rows.append([what, f"{b:.3f}", "", f"{a:.3f}", "", f"{b / a:.3f}", "" if tiny else SWEEP_TARGET])
+        yield line(f"{name}, peak memory", peak, *[""] * 4, PEAK_TARGETS.get(name, ""))
+    for speed in ("graphs", "compile") if gpu else ():
+        started = time.perf_counter()
+        distance = far(made.ours_by(5, speed=speed))
+        first = time.perf_counter() - started
+        told = f"{what}, --speed {speed} (the first {first:.1f} s; {distance:.1e} from ours)"
+        spent = median(timed(lambda seed, speed=speed: made.ours_by(seed, speed=speed)))  # type: ignore[misc]
+        yield line(told, spent, *[""] * 4, "" if tiny else targets.get(speed, ""))
+    for kernel in KERNELS.get(name, ()):
+        try:
+            by_kernel = timed(lambda seed, kernel=kernel: made.ours_by(seed, kernel))  # type: ignore[misc]
+            by_kernel()
+            spent = median(by_kernel)
+        except ValueError:
+            spent = "cannot"
+        yield line(f"{what}, attention {kernel}", spent)
+    if made.workflow is not None and made.calls is not None:
+        yield from files(made.workflow, made.calls, gpu, tiny, line)
     STORE.clear()
-    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def files(
+    drawn: Callable[..., list[Path]],
+    calls: Callable[[int], list[Path]],
+    gpu: bool,
+    tiny: bool,
+    line: Callable[..., str],
+) -> Iterator[str]:
+    """The lines of pictures from texts to PNGs. ValueError where they differ."""
+    import numpy as np
+    from PIL import Image
+
+    few, many, batch = (2, 4, 2) if tiny else (ROW, SWEEP, BATCH)
+    pixels = [np.asarray(Image.open(draw(1)[0])).astype(int) for draw in (drawn, calls)]
+    apart = float(np.abs(pixels[0] - pixels[1]).mean())
+    if apart > MOST_FILES_DIFFER:
+        raise ValueError(f"the workflow's picture is {apart:.2f} of 255 from the pipeline's: nothing to compare")
+    pair = compared(lambda: calls(few), lambda: drawn(few), rounds=1, warm=0)
+    told = f"{few} pictures in a row, text to PNG ({apart:.2f} of 255 apart)"
+    ratio = f"{pair.median:.3f}"
+    yield line(told, f"{pair.b:.2f}", "", f"{pair.a:.2f}", "", ratio, "" if tiny else ROW_TARGET)
+    if gpu:
+        drawn(1, speed="graphs")
+        spent = seconds(lambda: drawn(few, speed="graphs"))
+        yield line("the same, --speed graphs", f"{spent:.2f}", "", "", "", f"{spent / pair.a:.3f}")
+    spent, calls_of_all = seconds(lambda: drawn(many, batch)), pair.a / few * many
+    told = f"{many} seeds in batches of {batch}, text to PNG, beside so many such calls"
+    target = "" if tiny else SWEEP_TARGET
+    yield line(told, f"{spent:.2f}", "", f"{calls_of_all:.2f}", "", f"{spent / calls_of_all:.3f}", target)
 
 
 def main(arguments: list[str]) -> int:
@@ -288,7 +403,8 @@ def main(arguments: list[str]) -> int:
     for name in [options.model] if options.model else MODELS:
         try:
             with torch.no_grad():
-                print(*report(name, device, dtype, options.tiny, options.rounds), sep="\n", flush=True)
+                for row in report(name, device, dtype, options.tiny, options.rounds):
+                    print(row, flush=True)
         except ValueError as why:
             print(why, file=sys.stderr)
             return 1

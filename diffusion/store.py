@@ -83,7 +83,7 @@ class Store:
         if not isinstance(recipe, ModelRecipe | TextEncoderRecipe) or not recipe.patches:
             if self.policy.offload == "group" and isinstance(recipe, ModelRecipe) and recipe.family != "pixel":
                 plain = self._get(plain_key, plainly, CPU)
-                return self._get((plain_key, "streamed"), lambda: streamed(plain, place), CPU)
+                return self._get((plain_key, "streamed"), lambda: streamed(plain, place), CPU, moved=False)
             return self._get(plain_key, plainly, place)
         plain = self._get(plain_key, plainly, place)
         pieces = []
@@ -96,8 +96,10 @@ class Store:
             pieces.append(self._get((type(recipe), recipe.family, _file(patch), where), piece, place))
         return self._get((plain_key, _structure(recipe)), lambda: patches.patched(plain, recipe, pieces), place)
 
-    def _get(self, key: Hashable, make: Callable[[], nn.Module], place: torch.device) -> nn.Module:
-        """The module of that key, in use from now on, on the place."""
+    def _get(
+        self, key: Hashable, make: Callable[[], nn.Module], place: torch.device, moved: bool = True
+    ) -> nn.Module:
+        """The module of that key, in use from now on, on the place. moved: False for one that moves its own layers."""
         self._used.add(key)
         module = self._loaded.get(key)
         if module is None:
@@ -106,7 +108,8 @@ class Store:
         self._loaded.move_to_end(key)
         if self._places.get(key) != place:
             self._make_room(place, module)
-            self._move(module, place)
+            if moved:
+                self._move(module, place)
             self._places[key] = place
         return module
 

@@ -9,6 +9,7 @@ import torch
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "nodes")
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
     import gpu
 
@@ -40,8 +41,9 @@ def test_the_benchmark_runs_with_tiny_models(gpu: ModuleType, capsys: pytest.Cap
     named = {row[0]: row[1:] for row in rows}
     for what in ("sdxl, 3 steps", "flux-schnell, 2 steps", "flux-dev, 3 steps"):
         assert all(float(number.split()[0]) > 0 for number in named[what][:5])
-    assert named["sdxl, attention cudnn"][0].startswith("cannot")
-    assert "4 seeds in batches of 2, PNGs on disk" in named
+    assert named["sdxl, 3 steps, attention cudnn"][0].startswith("cannot")
+    assert float(named["2 pictures in a row, text to PNG (0.00 of 255 apart)"][4]) > 0
+    assert float(named["4 seeds in batches of 2, text to PNG, beside so many such calls"][4]) > 0
 
 
 def test_without_a_gpu_it_says_so(

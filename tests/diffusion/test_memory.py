@@ -124,7 +124,12 @@ def test_offload_group_streams_denoisers_alone(checkpoint, monkeypatch):
     held = Store()
     held.policy = Policy(offload="group")
     streams = []
-    monkeypatch.setattr(store, "streamed", lambda module, place: streams.append(place) or nn.Identity())
+
+    class Streams(nn.Identity):
+        def to(self, *where, **how):
+            raise AssertionError("it moves its layers by itself")
+
+    monkeypatch.setattr(store, "streamed", lambda module, place: streams.append(place) or Streams())
     for recipe in (model, encoder, vae):
         held.load(recipe, "cpu")
     assert streams == [torch.device("cpu")]
