@@ -96,9 +96,7 @@ class Store:
             pieces.append(self._get((type(recipe), recipe.family, _file(patch), where), piece, place))
         return self._get((plain_key, _structure(recipe)), lambda: patches.patched(plain, recipe, pieces), place)
 
-    def _get(
-        self, key: Hashable, make: Callable[[], nn.Module], place: torch.device, moved: bool = True
-    ) -> nn.Module:
+    def _get(self, key: Hashable, make: Callable[[], nn.Module], place: torch.device, moved: bool = True) -> nn.Module:
         """The module of that key, in use from now on, on the place. moved: False for one that moves its own layers."""
         self._used.add(key)
         module = self._loaded.get(key)

@@ -82,7 +82,7 @@ def train(
             for one in (denoiser, net):
                 cast(Any, one).enable_gradient_checkpointing()
         network, averaged = steered(denoiser, model, net), steered(base.denoiser, model, average)
-        levels = table(training_table(model.schedule))
+        levels = table(training_table(model.schedule, config.shift))
 
         def feed(one: Examples, chosen: torch.Tensor, dropped: torch.Tensor) -> Inputs:
             with torch.no_grad():

@@ -132,8 +132,13 @@ def shuffled(caption: str) -> str:
     return ", ".join([first, *(rest[i] for i in torch.randperm(len(rest)).tolist())])
 
 
-def training_table(config: ScheduleConfig) -> ScheduleConfig:
-    """The table to learn: where the shift follows the size, it is a matter of sampling, and the table has none."""
+def training_table(config: ScheduleConfig, shift: float | None = None) -> ScheduleConfig:
+    """The table to learn: where the shift follows the size, it is a matter of sampling, and the table has none. shift:
+    another than the model's. ValueError if there is one, and the table is not that of a flow."""
+    if shift is not None:
+        if config.kind != "flow":
+            raise ValueError(f"a shift moves the levels of a flow, and this model learned {config.kind}: leave it out")
+        return replace(config, base_shift=None, mu=None, shift=shift)
     return replace(config, base_shift=None, mu=None, shift=1.0) if config.base_shift is not None else config
 
 

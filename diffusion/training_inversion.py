@@ -113,7 +113,7 @@ def train(
         if config.checkpointing:
             denoiser = shared_copy(denoiser).train()
             cast(Any, denoiser).enable_gradient_checkpointing()
-        network, levels = family_of(model).network(denoiser, model), table(training_table(model.schedule))
+        network, levels = family_of(model).network(denoiser, model), table(training_table(model.schedule, config.shift))
 
         def feed(one: Examples, chosen: torch.Tensor, dropped: torch.Tensor) -> Inputs:
             if not texts:

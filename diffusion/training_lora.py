@@ -92,7 +92,7 @@ def train(
         if config.checkpointing:
             cast(Any, unet).enable_gradient_checkpointing()
             unet.train()
-        family, levels = family_of(model), table(training_table(model.schedule))
+        family, levels = family_of(model), table(training_table(model.schedule, config.shift))
         network, averaged = family.network(unet, model), family.network(seen_unet, model)
 
         def feed_of(reader: TextEncoders, shuffle: bool) -> Feed:

@@ -26,9 +26,10 @@ class Teaching:
     """How a denoiser is taught.
 
     loop: how the weights are moved. batch: pictures at a step. caption_dropout: share of captions replaced by none.
-    min_snr: gamma, 0 for none. times, span: how levels are drawn, and from which part of the table. noise_offset:
-    deviation of what is added to the noise of a whole channel. checkpointing: compute activations twice and keep fewer.
-    shuffle: what stands between the commas of a caption comes in another order each time, all but the first.
+    min_snr: gamma, 0 for none. times, span: how levels are drawn, and from which part of the table. shift: of a flow's
+    table, in place of the model's own. noise_offset: deviation of what is added to the noise of a whole channel.
+    checkpointing: compute activations twice and keep fewer. shuffle: what stands between the commas of a caption comes
+    in another order each time, all but the first.
     """
 
     loop: LoopConfig
@@ -37,6 +38,7 @@ class Teaching:
     min_snr: float
     times: Times
     span: tuple[float, float]
+    shift: float | None
     noise_offset: float
     checkpointing: bool
     shuffle: bool

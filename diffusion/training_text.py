@@ -55,7 +55,7 @@ def train(
         if config.checkpointing:
             cast(Any, pair["denoiser"]).enable_gradient_checkpointing()
         network, averaged = (family_of(model).network(both["denoiser"], model) for both in (pair, average))
-        levels = table(training_table(model.schedule))
+        levels = table(training_table(model.schedule, config.shift))
 
         def feed_of(both: nn.ModuleDict, shuffle: bool) -> Feed:
             reader = cast(TextEncoders, both["text"])

@@ -87,6 +87,9 @@ class FromModel(BaseModel):
     times: Literal["uniform", "logit_normal"] = Input("uniform", about="how levels are drawn; logit_normal for flows")
     min_timestep: float = Input(0.0, ge=0, le=1, about="part of the table, from its clean end, where levels begin")
     max_timestep: float = Input(1.0, ge=0, le=1, about="and where they end; 1 is pure noise")
+    shift: float | None = Input(
+        None, ge=0.01, le=100, about="of a flow's levels, towards noise, while it learns; default: the model's"
+    )
     ema: float = Average(0.99)
     precision: Literal["float32", "bfloat16"] = Precision()
     checkpointing: bool = Input(False, about="compute activations twice and keep fewer: slower, in less memory")
@@ -141,7 +144,7 @@ def loop_config(node: Moves, **more: Any) -> "LoopConfig":
 
 def teaching(node: FromModel) -> dict[str, Any]:
     """How a node's inputs say that a denoiser is taught: the fields of `diffusion.training_step.Teaching`."""
-    names = ("batch", "caption_dropout", "min_snr", "times", "noise_offset", "checkpointing", "shuffle")
+    names = ("batch", "caption_dropout", "min_snr", "times", "shift", "noise_offset", "checkpointing", "shuffle")
     loop = loop_config(node, accumulate=node.accumulate, decay=node.decay, optimizer=node.optimizer)
     span = node.min_timestep, node.max_timestep
     return {"loop": loop, "span": span, **{name: getattr(node, name) for name in names}}

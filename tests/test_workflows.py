@@ -25,6 +25,7 @@ FROM_NOTHING = {
     "vae_steps": 1,
     "steps": 1,
     "decoder_steps": 1,
+    "fine_steps": 1,
     "batch": 2,
     "schedule.steps": 2,
     "blank.batch": 1,

@@ -15,7 +15,7 @@ from diffusion.objective import Times, levels_of, noise
 from diffusion.pixel import load_network
 from diffusion.schedule import table
 from diffusion.training import TrainingConfig, save_model, train
-from diffusion.training_data import shuffled
+from diffusion.training_data import shuffled, training_table
 from diffusion.types import PREDICTIONS, Dataset, ScheduleConfig
 from diffusion.unet import UNetConfig
 
@@ -187,6 +187,17 @@ def test_levels_may_be_of_a_part_of_the_table(times: Times) -> None:
     # what is narrower than a level is that level
     for span, only in (((0.5, 0.5), 500), ((0.9999, 1.0), 999)):
         assert set(noise(x0, levels, times, span=span).t.tolist()) == {only}
+
+
+def test_a_flow_may_learn_at_levels_of_another_shift_than_it_draws_with() -> None:
+    dynamic = ScheduleConfig("flow", base_shift=0.5, max_shift=1.15, mu=0.8)
+    # a shift that follows the size is a matter of sampling
+    assert training_table(dynamic) == ScheduleConfig("flow", max_shift=1.15)
+    levels = table(training_table(replace(dynamic, shift=6.0), 3.0))
+    # sigma' = 3 sigma / (1 + 2 sigma), at the middle of the table 3 / 4
+    assert float(levels.sigma[499]) == pytest.approx(0.75)
+    with pytest.raises(ValueError, match="learned linear: leave it out"):
+        training_table(ScheduleConfig("linear"), 3.0)
 
 
 @NETWORKS

@@ -98,6 +98,19 @@ def test_the_loss_falls(new, shapes, tmp_path, node, given):
     assert sum(losses[-4:]) < 0.85 * sum(losses[:4])
 
 
+def test_a_flow_learns_at_the_levels_of_another_shift_and_keeps_its_own(new, shapes, tmp_path):
+    given = {"steps": 1, "batch": 4}
+    if new.model.family != "flux":
+        with pytest.raises(ValueError, match="a shift moves the levels of a flow, and this model learned .*: leave it"):
+            learn(TrainTextToImage, tmp_path / "refused", new, shapes, shift=3.0, **given)
+        return
+    own, same, other = (
+        learn(TrainTextToImage, tmp_path / str(shift), new, shapes, shift=shift, **given) for shift in (None, 6.0, 1.0)
+    )
+    assert own.model.digest == same.model.digest != other.model.digest
+    assert {trained.model.schedule.shift for trained in (own, same, other)} == {6.0}
+
+
 def test_the_latents_of_a_trained_vae_have_mean_0_and_deviation_1(new, shapes, tmp_path):
     from diffusion.family import family_of
     from diffusion.store import STORE
