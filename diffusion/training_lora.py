@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors.torch import load
 from safetensors.torch import save as packed
 from torch import nn
 
@@ -137,6 +138,16 @@ def write(file: Path, taught: Lora, config: LoRATraining, about: Mapping[str, st
     metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(told_of), **about}
     # not by safetensors itself, which puts metadata in another order each time
     write_atomically(file, with_metadata(packed(tensors), metadata))
+
+
+def scaled(file: bytes, strength: float) -> bytes:
+    """A LoRA as `write` makes it, whose strength 1 is so much of what was learned: B' = strength B."""
+    size = int.from_bytes(file[:8], "little")
+    metadata = json.loads(file[8 : 8 + size])["__metadata__"]
+    tensors = {
+        name: tensor * strength if name.endswith("lora_B.weight") else tensor for name, tensor in load(file).items()
+    }
+    return with_metadata(packed(tensors), metadata)
 
 
 def _with(one: Lora, denoiser: nn.Module, encoders: TextEncoders) -> tuple[nn.Module, TextEncoders]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -194,9 +193,9 @@ def run_of(node: FromModel, ctx: Context, dataset: Dataset, config: Any, **more:
     )
 
 
-def save_adapter(ctx: Context, source: str, path: str) -> Saved:
+def save_adapter(ctx: Context, data: bytes, path: str) -> Saved:
     """Write a safetensors file that was taught into the output folder, with the workflow in its metadata."""
     from diffusion.checkpoint import with_metadata
 
-    data = with_metadata(Path(source).read_bytes(), {"weft_workflow": json.dumps(ctx.document)})
+    data = with_metadata(data, {"weft_workflow": json.dumps(ctx.document)})
     return Saved((save_bytes(ctx, path, data, mime="application/octet-stream"),))

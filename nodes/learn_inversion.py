@@ -83,4 +83,4 @@ class SaveTextualInversion(Node):
     path: str = Input("word.safetensors", about="file name in the output folder; {param} is filled in", template=True)
 
     def run(self, ctx: Context) -> Saved:
-        return save_adapter(ctx, self.embedding.source, self.path)
+        return save_adapter(ctx, Path(self.embedding.source).read_bytes(), self.path)

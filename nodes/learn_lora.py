@@ -1,5 +1,6 @@
 """Teaching a LoRA from a few pictures, and keeping it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from engine.context import Context
@@ -98,6 +99,10 @@ class SaveLoRA(Node):
     effect = True
     lora: LoRAFile
     path: str = Input("lora.safetensors", about="file name in the output folder; {param} is filled in", template=True)
+    strength: float = Input(1.0, ge=0.001, le=10, about="how much of what was learned the file's strength 1 is to be")
 
     def run(self, ctx: Context) -> Saved:
-        return save_adapter(ctx, self.lora.source, self.path)
+        from diffusion.training_lora import scaled
+
+        data = Path(self.lora.source).read_bytes()
+        return save_adapter(ctx, data if self.strength == 1 else scaled(data, self.strength), self.path)

@@ -157,18 +157,24 @@ def test_it_acts_the_same_from_the_cache_and_from_its_saved_file(checkpoint, run
                   "vae": "@base.vae", "dataset": "@shapes", "steps": 2, "batch": 2, "lr": 0.1, "warmup": 0, "seed": 0},
         "style": {"type": "LoRALoad", "model": "@base.model", "lora": "@teach.lora"},
         "keep": {"type": "SaveLoRA", "lora": "@teach.lora", "path": "style.safetensors"},
+        "weaken": {"type": "SaveLoRA", "lora": "@teach.lora", "path": "weak.safetensors", "strength": 0.5},
         "guide__model": "@style.model",
     }  # fmt: skip
     graph = text_to_image.graph(checkpoint("sd15"), "a fox", 7.5, 2, 5, **changes)
-    first = run_nodes(graph, "decode", "teach", "keep", cache=Cache(tmp_path / "cache"))
+    first = run_nodes(graph, "decode", "teach", "keep", "weaken", cache=Cache(tmp_path / "cache"))
     again = run_nodes(graph, "teach", cache=Cache(tmp_path / "cache"))
     assert first["teach"]["lora"].digest == again["teach"]["lora"].digest
     saved = tmp_path / "out" / "style.safetensors"
     with safe_open(saved, "pt") as file:
         assert json.loads(file.metadata()["weft_workflow"])["nodes"]["teach"]["steps"] == 2
     graph["style"] = {"type": "LoRALoad", "model": "@base.model", "source": str(saved)}
-    del graph["keep"], graph["teach"], graph["shapes"]
+    del graph["keep"], graph["weaken"], graph["teach"], graph["shapes"]
     assert np.array_equal(run_nodes(graph, "decode")["decode"].pixels, first["decode"].pixels)
+    half, weak = (
+        run_nodes(graph | {"style": {**graph["style"], **change}}, "decode")["decode"].pixels
+        for change in ({"strength": 0.5}, {"source": str(saved.with_name("weak.safetensors"))})
+    )
+    assert np.abs(half - weak).max() < 1e-6 < np.abs(half - first["decode"].pixels).max()
     plain = text_to_image.graph(checkpoint("sd15"), "a fox", 7.5, 2, 5)
     assert not np.array_equal(run_nodes(plain, "decode")["decode"].pixels, first["decode"].pixels)
 

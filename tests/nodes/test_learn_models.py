@@ -101,7 +101,7 @@ def test_the_loss_falls(new, shapes, tmp_path, node, given):
 def test_a_flow_learns_at_the_levels_of_another_shift_and_keeps_its_own(new, shapes, tmp_path):
     given = {"steps": 1, "batch": 4}
     if new.model.family != "flux":
-        with pytest.raises(ValueError, match="a shift moves the levels of a flow, and this model learned .*: leave it"):
+        with pytest.raises(ValueError, match="a shift moves the levels of a flow, and this model learned"):
             learn(TrainTextToImage, tmp_path / "refused", new, shapes, shift=3.0, **given)
         return
     own, same, other = (
