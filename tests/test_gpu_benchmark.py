@@ -23,8 +23,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_the_configurations_have_as_many_parameters_as_the_real_models(
     gpu: ModuleType, name: str, parameters: int
 ) -> None:
+    import gpu_models
+
     with torch.device("meta"):
-        net, vae = gpu.networks(name)
+        net, vae = gpu_models.networks(name)
     assert sum(p.numel() for p in net.parameters()) == parameters
     assert round(sum(p.numel() for p in vae.parameters()) / 1e6) == 84
 
