@@ -13,10 +13,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from diffusion.recipes import ModelRecipe, TextEncoderRecipe, VAERecipe
 from diffusion.types import Prediction, ScheduleConfig
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 FAMILY = "pixel"
@@ -126,22 +129,33 @@ def digest_of(folder: Path) -> str:
 def in_dtype(weights: bytes, dtype: str) -> bytes:
     """A safetensors file with its floating point tensors in another dtype, such as float16; its metadata stay."""
     import torch
+
+    kind = getattr(torch, dtype)
+    return rewritten(weights, lambda _, tensor: tensor.to(kind) if tensor.is_floating_point() else tensor)
+
+
+def rewritten(weights: bytes, change: "Callable[[str, torch.Tensor], torch.Tensor]") -> bytes:
+    """A safetensors file with what `change` makes of each tensor, by name; its metadata stay."""
     from safetensors.torch import load, save
 
-    tensors = {k: v.to(getattr(torch, dtype)) if v.is_floating_point() else v for k, v in load(weights).items()}
-    size = int.from_bytes(weights[:8], "little")
-    metadata = json.loads(weights[8 : 8 + size]).get("__metadata__")
-    return save(tensors, metadata)
+    # not by safetensors itself, which puts metadata in another order each time
+    metadata = _split(weights)[0].get("__metadata__", {})
+    return with_metadata(save({name: change(name, tensor) for name, tensor in load(weights).items()}), metadata)
 
 
 def with_metadata(weights: bytes, more: Mapping[str, str]) -> bytes:
     """A safetensors file with more in its metadata; its tensors are taken over byte by byte."""
-    size = int.from_bytes(weights[:8], "little")
-    header = json.loads(weights[8 : 8 + size])
+    header, tensors = _split(weights)
     header["__metadata__"] = {**header.get("__metadata__", {}), **more}
     told = json.dumps(header, separators=(",", ":")).encode()
     told += b" " * (-len(told) % 8)
-    return len(told).to_bytes(8, "little") + told + weights[8 + size :]
+    return len(told).to_bytes(8, "little") + told + tensors
+
+
+def _split(weights: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file, and the bytes of its tensors."""
+    size = int.from_bytes(weights[:8], "little")
+    return json.loads(weights[8 : 8 + size]), weights[8 + size :]
 
 
 def write_atomically(path: Path, data: bytes) -> None:

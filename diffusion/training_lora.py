@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load
 from safetensors.torch import save as packed
 from torch import nn
 
-from diffusion.checkpoint import with_metadata, write_atomically
+from diffusion.checkpoint import rewritten, with_metadata, write_atomically
 from diffusion.clip import TextEncoders
 from diffusion.family import family_of
 from diffusion.folder import NETWORKS
@@ -142,12 +141,7 @@ def write(file: Path, taught: Lora, config: LoRATraining, about: Mapping[str, st
 
 def scaled(file: bytes, strength: float) -> bytes:
     """A LoRA as `write` makes it, whose strength 1 is so much of what was learned: B' = strength B."""
-    size = int.from_bytes(file[:8], "little")
-    metadata = json.loads(file[8 : 8 + size])["__metadata__"]
-    tensors = {
-        name: tensor * strength if name.endswith("lora_B.weight") else tensor for name, tensor in load(file).items()
-    }
-    return with_metadata(packed(tensors), metadata)
+    return rewritten(file, lambda name, one: one * strength if name.endswith("lora_B.weight") else one)
 
 
 def _with(one: Lora, denoiser: nn.Module, encoders: TextEncoders) -> tuple[nn.Module, TextEncoders]:

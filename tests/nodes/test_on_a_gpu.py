@@ -49,23 +49,22 @@ def test_it_learns_there(name, precision, tmp_path):
 
 
 HOW = [
-    {"speed": "graphs"},
-    {"offload": "model"},
-    {"vram": 8 << 20},
-    {"offload": "group"},
-    {"attention": "cudnn", "dtype": "bfloat16"},
-    {"speed": "compile"},
+    ({"speed": "graphs"}, 0),
+    ({"offload": "model"}, 0),
+    ({"vram": 8 << 20}, 0),
+    ({"offload": "group"}, 0.01),
+    ({"attention": "cudnn", "dtype": "bfloat16"}, 0.01),
+    ({"speed": "compile"}, 0.01),
 ]
+"""Each with how far the picture, 0 … 1, may be on average from that of a plain run."""
 
 
-@pytest.mark.parametrize("how", HOW, ids=str)
-def test_a_picture_is_the_same_however_its_network_is_run(how, tmp_path):
+@pytest.mark.parametrize(("how", "most"), HOW, ids=str)
+def test_a_picture_is_the_same_however_its_network_is_run(how, most, tmp_path):
     from text_to_image import graph
 
     nodes = graph("pocket-xl", "a big red circle in the middle on white", steps=8, sampler__kind="model")
     settings = {"dtype": "float32", **how}
     plain = made(nodes, tmp_path, "decode", dtype=settings["dtype"]).pixels
     other = made(nodes, tmp_path, "decode", **settings).pixels
-    exact = how.keys() <= {"speed", "offload", "vram"} and "compile" not in how.values()
-    most = 0 if exact and how.get("offload") != "group" else 0.01
     assert np.abs(plain - other).mean() <= most
