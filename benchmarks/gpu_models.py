@@ -1,7 +1,4 @@
-"""The real SDXL and Flux with random weights, and the ways to draw with them: what `benchmarks/gpu.py` compares.
-
-Tiny models are the tests': `pairs` says where these are, and is to be imported first.
-"""
+"""The real SDXL and Flux with random weights, and the ways to draw with them: what `benchmarks/gpu.py` compares."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from pairs import seeds_by_engine
 
 UNET: dict[str, Any] = {
     "sample_size": 128, "in_channels": 4, "out_channels": 4, "block_out_channels": (320, 640, 1280),
@@ -245,14 +244,8 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
 
 
 def workflow(there: Path, scale: float, steps: int, side: int, device: str, dtype: str) -> Callable[..., list[Path]]:
-    """Draws so many seeds of a text by the engine, as `weft run --sweep` does, and gives the files."""
+    """Draws so many seeds of a text by the engine; see `pairs.seeds_by_engine`."""
     import text_to_image
-
-    from engine.api import load, run
-    from engine.cache import Cache
-    from engine.context import Settings
-    from engine.sweep import Sweep
-    from nodes import registry
 
     nodes = text_to_image.graph(
         there, TEXT, scale, steps, 0,
@@ -260,12 +253,4 @@ def workflow(there: Path, scale: float, steps: int, side: int, device: str, dtyp
         blank__width=side, blank__height=side, sampler__kind="model",
         save={"type": "SaveImage", "image": "@decode", "path": "{variant}.png"},
     )  # fmt: skip
-    made = load({"format": 1, "nodes": nodes}, registry=registry())
-
-    def drawn(count: int, batch: int = 1, speed: str = "none") -> list[Path]:
-        out = Path(tempfile.mkdtemp(prefix="weft-bench-"))
-        settings = Settings(device=device, dtype=dtype, out=out, batch=batch, speed=speed)
-        found = run(made, sweep=Sweep({"noise.seed": list(range(count))}), settings=settings, cache=Cache())
-        return [Path(file.path) for file in found.files]
-
-    return drawn
+    return seeds_by_engine(nodes, device=device, dtype=dtype)

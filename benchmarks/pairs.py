@@ -72,6 +72,25 @@ def checkpoint(kind: str = "sd15") -> Path:
     return Path(checkpoints.make(Path(tempfile.mkdtemp(prefix="weft-bench-")) / kind, kind))
 
 
+def seeds_by_engine(nodes: dict[str, Any], **settings: Any) -> Callable[..., list[Path]]:
+    """Draws so many seeds of a graph, in batches, at a speed, as `weft run --sweep` does, and gives the files."""
+    from engine.api import load, run
+    from engine.cache import Cache
+    from engine.context import Settings
+    from engine.sweep import Sweep
+    from nodes import registry
+
+    workflow = load({"format": 1, "nodes": nodes}, registry=registry())
+
+    def drawn(count: int, batch: int = 1, speed: str = "none") -> list[Path]:
+        # a folder and a cache of its own: nothing is found again that an earlier round made
+        out = Path(tempfile.mkdtemp(prefix="weft-bench-"))
+        sweep, how = Sweep({"noise.seed": list(range(count))}), Settings(out=out, batch=batch, speed=speed, **settings)
+        return [Path(file.path) for file in run(workflow, sweep=sweep, settings=how, cache=Cache()).files]
+
+    return drawn
+
+
 def one_thread() -> None:
     """One thread of the CPU: with others at work, two are slower."""
     import torch
