@@ -56,6 +56,10 @@ class TextEncoders(nn.Module):
         """The encoder of that name in a model's folder; None if there is none."""
         return self.named_parts().get(name)
 
+    def paces(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The weights in parts, each with what a learning rate is multiplied with, so that none runs away."""
+        return [(list(self.parameters()), 1.0)]
+
     def read(self, texts: Sequence[str], weighting: Weighting = "none") -> list[list[Chunk]]:
         """The chunks of a text for each encoder, as many for one as for another: empty ones follow a shorter text.
 

@@ -69,6 +69,17 @@ class TextEncodersWithT5(TextEncoders):
         found = super().named_parts()
         return found if self.t5.encoder is None else {**found, self.t5_part: self.t5.encoder}
 
+    def paces(self) -> list[tuple[list[nn.Parameter], float]]:
+        """As `TextEncoders.paces`. T5 takes softmax(q k), and others take softmax(q k / sqrt(d)): the factor is in the
+        weights of its queries, which are so much smaller, and have to be moved so much less. At the rate of the others
+        each word soon looks at one other alone, whichever that is, and nothing is learned any more."""
+        if self.t5.encoder is None:
+            return super().paces()
+        slow = [p for name, p in self.t5.named_parameters() if name.endswith("SelfAttention.q.weight")]
+        config: Any = self.t5.encoder.config
+        held = set(map(id, slow))
+        return [([p for p in self.parameters() if id(p) not in held], 1.0), (slow, config.d_kv**-0.5)]
+
 
 def load_with_t5(
     recipe: TextEncoderRecipe, clips: Mapping[str, Any], t5_part: str, width: int, dtype: torch.dtype

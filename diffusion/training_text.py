@@ -18,6 +18,7 @@ from torch import nn
 from diffusion.clip import TextEncoders
 from diffusion.family import family_of
 from diffusion.loop import seeded
+from diffusion.optimisers import Part
 from diffusion.schedule import table
 from diffusion.training_data import Base, Examples, told, training_table
 from diffusion.training_look import Run, Viewer, watched
@@ -67,7 +68,8 @@ def train(
             return loss_on(data, network, feed, model, levels, config, device, torch.channels_last)
 
         viewer = Viewer(base, averaged, looking, data[0], run)
-        learned = [[p for p in pair[part].parameters() if p.requires_grad] for part in ("denoiser", "text")]
-        groups = list(zip(learned, (1.0, config.text_rate), strict=True)) if config.text_rate != 1 else ()
+        encoders = cast(TextEncoders, pair["text"])
+        paced = [(weights, pace * config.text_rate) for weights, pace in encoders.paces()] if config.text else []
+        groups: list[Part] = [(list(pair["denoiser"].parameters()), 1.0), *paced]
         losses, kept = watched(pair, average, config.loop, loss_of, run, viewer, groups)
     return average["denoiser"], cast(TextEncoders, average["text"]), losses, kept

@@ -60,7 +60,7 @@ class NewFlux(Node):
     Levels are sigma' = s sigma / (1 + (s - 1) sigma), s the shift (Esser et al. 2024): many numbers that say the same,
     as 16 channels do, hide a picture only at high levels, where it is decided what stands where."""
 
-    version = 1
+    version = 2
     numeric = True
     dataset: Dataset
     size: int = Input(64, ge=16, le=1024, about="pixels a side")
@@ -168,7 +168,7 @@ class TrainTextToImage(FromModel, Node):
     next run goes on from where it was, and ends on the same weights.
     """
 
-    version = 1
+    version = 2
     numeric = True
     batch: int = Batch(64)
     caption_dropout: float = Dropout(0.1)

@@ -74,6 +74,46 @@ def test_its_tokenizers_know_every_word_of_the_captions_and_spell_the_rest(new, 
         assert all(0 <= one < len(reader) for one in ids)
 
 
+def t5_of(recipe):
+    from diffusion.store import STORE
+
+    return STORE.load(recipe).t5
+
+
+def test_a_new_t5_tells_which_word_belongs_to_which(shapes):
+    words = "a red circle above blue square"
+    made = NewFlux(dataset=shapes, words=words, **{**SIZES, "text_widths": [32, 128]}, width=64).run(Context())
+    t5 = t5_of(made.text_encoder)
+    one, other = "a red circle above a blue square", "a blue circle above a red square"
+
+    def at_circle(text):
+        with torch.no_grad():
+            return t5.encode(text, 12)[0, 2]
+
+    assert torch.cosine_similarity(at_circle(one), at_circle(other), dim=0) < 0.97
+    bias = t5.encoder.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+    kept = bias.detach().clone()
+    try:
+        bias.data.zero_()
+        torch.testing.assert_close(at_circle(one), at_circle(other))  # the same words in any order
+    finally:
+        bias.data.copy_(kept)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_queries_of_t5_are_moved_less_as_they_stand_for_scaled_ones(shapes, tmp_path, optimizer):
+    made = NewFlux(dataset=shapes, **SIZES, width=64, double_blocks=1, single_blocks=1).run(Context())
+    given = {"steps": 1, "batch": 2, "warmup": 0, "lr": 0.001, "ema": 0.0, "optimizer": optimizer}
+    learned = learn(TrainTextToImage, tmp_path / "run", made, shapes, **given)
+    before, after = (t5_of(one).encoder.state_dict() for one in (made.text_encoder, learned.text_encoder))
+
+    def moved(matrix):
+        name = f"encoder.block.1.layer.0.SelfAttention.{matrix}.weight"
+        return float((after[name] - before[name]).square().mean().sqrt())
+
+    assert moved("q") / moved("k") == pytest.approx(32**-0.5, rel=0.15)
+
+
 @pytest.mark.parametrize(("node", "given"), [
     (TrainVAE, {"steps": 4, "batch": 2}),
     (TrainTextToImage, {"steps": 4, "batch": 2, "precision": "bfloat16", "accumulate": 2, "min_snr": 5.0}),
