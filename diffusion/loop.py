@@ -25,6 +25,9 @@ Loss = Callable[[int], torch.Tensor]
 Report = Callable[[int, int, float], None]
 """Told after each step: steps done, steps in all, loss. It may raise to stop."""
 
+DIFFERENTIABLE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Kernels of attention to learn with. The first choice of torch 2.11 on a Hopper GPU is that of cuDNN, whose backward
+pass fails for small models: "Expected mha_graph.execute(...) to be true", or cuBLAS says so at the next product."""
 
 Decay = Literal["cosine", "linear", "constant"]
 
@@ -77,6 +80,7 @@ def seeded(seed: int, step: int = -1) -> None:
     torch.manual_seed((seed * 0x9E3779B97F4A7C15 + step + 1) % 2**63)
 
 
+@sdpa_kernel(DIFFERENTIABLE)
 def loop(
     model: nn.Module,
     average: nn.Module,

@@ -76,6 +76,20 @@ def test_a_training_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, optimi
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
 
+def test_attention_of_cudnn_is_not_learned_with() -> None:
+    model, seen = reader(), []
+    usual = loss_of(model)
+
+    def loss(step: int) -> torch.Tensor:
+        seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return usual(step)
+
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    loop(model, model, LoopConfig(2, lr=0.1), loss, {})
+    assert seen == [False, False]
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(ValueError, match='unknown optimizer "sgd"; known: adamw, muon'):
         LoopConfig(1, lr=1.0, optimizer="sgd")  # type: ignore[arg-type]
