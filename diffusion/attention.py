@@ -17,6 +17,7 @@ name would silently do nothing (diffusers 0.42), so it is refused.
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -35,11 +36,28 @@ PACKAGES = {
 ASKS_DIFFUSERS = ("flux",)
 """The families whose network asks diffusers for its kernel."""
 
+_CHOSEN = ContextVar("attention", default="auto")
+
+
+def chosen() -> str:
+    """The kernel that attention is computed by now."""
+    return _CHOSEN.get()
+
 
 @contextlib.contextmanager
 def attention(name: str = "auto", family: str = "") -> Iterator[None]:
     """Compute attention by that kernel inside. ValueError for an unknown name, where the kernel cannot do it, where its
     package is not there, and for one of another package where the family does not ask for it."""
+    before = _CHOSEN.set(name)
+    try:
+        with _by(name, family):
+            yield
+    finally:
+        _CHOSEN.reset(before)
+
+
+@contextlib.contextmanager
+def _by(name: str, family: str) -> Iterator[None]:
     if name == "auto":
         yield
         return

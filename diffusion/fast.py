@@ -4,8 +4,10 @@
               which is soon done, since their blocks are alike; U-Nets whole. Rounding differs.
     graphs    CUDA graphs: the kernels of a call are recorded once for inputs of these shapes, and launched together
               after that. The same kernels on the same numbers; on a GPU only.
+    compile-graphs   what is compiled, recorded.
 
-What is prepared stays with the module, for as long as that is loaded. Patches (LoRAs, IP-Adapters) have strengths that
+What is prepared stays with the module, for as long as that is loaded, one for each kernel of attention, which is part
+of what is compiled or recorded. Patches (LoRAs, IP-Adapters) have strengths that
 are no inputs of the network's own, so patched modules run as they are.
 """
 
@@ -17,16 +19,19 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from diffusion.attention import chosen
 from diffusion.patches import shared_copy
 
 BACKEND = "inductor"
 """Of torch.compile."""
-SPEEDS = ("none", "compile", "graphs")
+SPEEDS = ("none", "compile", "graphs", "compile-graphs")
 
 Capture = Callable[[Callable[[], Any]], Callable[[], None]]
 """Takes a call and gives what repeats it: the same work on the same memory."""
 
-_READY: "weakref.WeakKeyDictionary[nn.Module, dict[str, nn.Module]]" = weakref.WeakKeyDictionary()
+_READY: "weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, str], nn.Module]]" = weakref.WeakKeyDictionary()
+_compiled_by = ["auto"]
+"""The kernel of attention in what is compiled now."""
 
 
 def faster(module: nn.Module, speed: str) -> nn.Module:
@@ -35,12 +40,18 @@ def faster(module: nn.Module, speed: str) -> nn.Module:
         raise ValueError(f'unknown speed "{speed}"; known: {", ".join(SPEEDS)}')
     if speed == "none":
         return module
-    ready = _READY.setdefault(module, {})
-    if speed not in ready:
-        if speed == "graphs" and next(module.parameters()).device.type != "cuda":
-            raise ValueError("CUDA graphs need a GPU of NVIDIA: take --speed compile or none")
-        ready[speed] = compiled(module) if speed == "compile" else Graphed(module, captured)
-    return ready[speed]
+    recorded = speed.endswith("graphs")
+    if recorded and next(module.parameters()).device.type != "cuda":
+        raise ValueError("CUDA graphs need a GPU of NVIDIA: take --speed compile or none")
+    if speed == "compile" and _compiled_by[0] != chosen():
+        # to torch, what it compiled with another kernel fits as well
+        torch.compiler.reset()
+        _compiled_by[0] = chosen()
+    ready, key = _READY.setdefault(module, {}), (speed, chosen())
+    if key not in ready:
+        what = faster(module, "compile") if speed == "compile-graphs" else module
+        ready[key] = Graphed(what, captured) if recorded else compiled(module)
+    return ready[key]
 
 
 def compiled(module: nn.Module) -> nn.Module:

@@ -62,7 +62,7 @@ class Settings:
     attention: str = "auto"
     """The kernel that computes attention, where it is not the library's choice; it is in the numerics too."""
     speed: str = "none"
-    """How networks are prepared before they run (none, compile, graphs); in the numerics too."""
+    """How networks are prepared before they run (none, compile, graphs, compile-graphs); in the numerics too."""
     metadata: bool = True
     """Whether pictures carry the workflow that made them and its lock, and a lock is written beside what is saved."""
     strict: bool = False

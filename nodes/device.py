@@ -13,7 +13,7 @@ ATTENTIONS = ("auto", "math", "flash", "efficient", "cudnn")
 """Torch's own, for every family."""
 PACKAGES = ("flex", "flash-attn", "flash-attn-3", "sage", "xformers")
 """Those of other packages, by diffusers, for transformers that ask it (Flux)."""
-SPEEDS = ("none", "compile", "graphs")
+SPEEDS = ("none", "compile", "graphs", "compile-graphs")
 
 
 def resolve(device: str, dtype: str) -> tuple[str, str]:

@@ -63,6 +63,26 @@ def test_compiled_it_gives_the_same_and_the_plain_one_stays_plain(network, monke
     assert compiled_parts(module) == []
 
 
+def flash(module, inputs):
+    """Whether attention is computed by torch's fused kernel."""
+    with torch.profiler.profile() as seen:
+        out(module, inputs)
+    return any("flash_attention" in event.key for event in seen.key_averages())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the profiler's, of a machine without a GPU
+def test_another_kernel_of_attention_is_compiled_anew(network, monkeypatch):
+    monkeypatch.setattr(fast, "BACKEND", "aot_eager")
+    module, inputs = network("flux-schnell")
+    quick = fast.faster(module, "compile")
+    assert flash(quick, inputs())
+    with attention("math"):
+        plain = fast.faster(module, "compile")
+        assert plain is not quick
+        assert not flash(plain, inputs())
+    assert flash(fast.faster(module, "compile"), inputs())
+
+
 @pytest.mark.parametrize("kind", ["sd15", "sd3"])
 def test_where_blocks_are_not_all_alike_the_network_is_compiled_whole(network, kind):
     module, _ = network(kind)
@@ -91,6 +111,23 @@ def test_a_recording_reads_and_writes_its_own_memory_and_gives_the_same_bits(net
     assert torch.equal(out(quick, inputs(rows=1)), out(module, inputs(rows=1)))
     assert len(recorded) == 2, "another shape, another recording"
     assert quick.config is module.config
+
+
+def test_what_is_compiled_can_be_recorded(network, monkeypatch):
+    monkeypatch.setattr(fast, "BACKEND", "aot_eager")
+    module, inputs = network("flux-schnell")
+    recorded = []
+
+    def capture(call):
+        recorded.append(call)
+        call()
+        return call
+
+    quick = fast.faster(module, "compile")
+    both = fast.Graphed(quick, capture)
+    torch.testing.assert_close(out(both, inputs(seed=3)), out(module, inputs(seed=3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(out(both, inputs(seed=4)), out(quick, inputs(seed=4)), rtol=0, atol=0)
+    assert len(recorded) == 1
 
 
 def test_a_recording_is_made_anew_where_the_weights_have_moved():
@@ -122,21 +159,23 @@ def test_what_is_prepared_goes_with_the_module(monkeypatch):
 def test_what_cannot_be_is_refused_in_words(network):
     module, _ = network("sd15")
     assert fast.faster(module, "none") is module
-    with pytest.raises(ValueError, match="CUDA graphs need a GPU of NVIDIA: take --speed compile or none"):
-        fast.faster(module, "graphs")
-    with pytest.raises(ValueError, match='unknown speed "fast"; known: none, compile, graphs'):
+    for speed in ("graphs", "compile-graphs"):
+        with pytest.raises(ValueError, match="CUDA graphs need a GPU of NVIDIA: take --speed compile or none"):
+            fast.faster(module, speed)
+    with pytest.raises(ValueError, match='unknown speed "fast"; known: none, compile, graphs, compile-graphs'):
         fast.faster(module, "fast")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_cuda_graphs_give_the_same_bits(network):
+@pytest.mark.parametrize(("speed", "as_they_are"), [("graphs", "none"), ("compile-graphs", "compile")])
+def test_cuda_graphs_give_the_same_bits(network, speed, as_they_are):
     module, inputs = network("sd15")
     module.to("cuda")
     there = {name: value.to("cuda") for name, value in inputs().items()}
-    quick = fast.faster(module, "graphs")
+    quick, plain = (fast.faster(module, how) for how in (speed, as_they_are))
     for _ in range(3):
-        assert torch.equal(out(quick, there), out(module, there))
+        assert torch.equal(out(quick, there), out(plain, there))
     module.to("cpu")
 
 

@@ -55,6 +55,7 @@ HOW = [
     ({"offload": "group"}, 0.01),
     ({"attention": "cudnn", "dtype": "bfloat16"}, 0.01),
     ({"speed": "compile"}, 0.01),
+    ({"speed": "compile-graphs"}, 0.01),
 ]
 """Each with how far the picture, 0 … 1, may be on average from that of a plain run."""
 
