@@ -198,7 +198,7 @@ def _values(p: argparse.ArgumentParser) -> None:
         "--speed",
         metavar="HOW",
         default="none",
-        help="none; compile networks; graphs: CUDA graphs; compile-graphs: both. What is compiled rounds otherwise",
+        help="none; compile networks, which rounds otherwise; graphs of CUDA; compile-graphs",
     )
     add("--strict", action="store_true", help="the same machine and lock give the same bits; no silent fallback")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
