@@ -175,6 +175,12 @@ def flux(folder: Path, sizes: FluxSizes, words: Sequence[str], seed: int = 0) ->
     )
 
 
+_NEAR = ((-1,), (-2,), (1,), tuple(range(-15, 0)))
+"""What heads look at in turn: the word before, the one before that, the next, and all that stand before."""
+_NEAR_SCORE = 5.0
+"""e^5 = 148 times as much as at any other, while q k is small."""
+
+
 def _look_near(t5: T5EncoderModel) -> None:
     """Let T5's heads begin with a look at words nearby. softmax(q k + b_h[bucket(j - i)]): b is all that T5 knows of
     where a word j stands, seen from i, and from random numbers near 0 it was never learned (docs/pocket.md): to such a
@@ -186,12 +192,6 @@ def _look_near(t5: T5EncoderModel) -> None:
         table.zero_()
         for h, buckets in zip(range(table.shape[1]), cycle(_NEAR), strict=False):
             table[[ahead + b if b > 0 else -b for b in buckets], h] = _NEAR_SCORE
-
-
-_NEAR = ((-1,), (-2,), (1,), tuple(range(-15, 0)))
-"""What heads look at in turn: the word before, the one before that, the next, and all that stand before."""
-_NEAR_SCORE = 5.0
-"""e^5 = 148 times as much as at any other, while q k is small."""
 
 
 def _vae(folder: Path, sizes: VAESizes, **more: Any) -> None:

@@ -43,7 +43,7 @@ def faster(module: nn.Module, speed: str) -> nn.Module:
     recorded = speed.endswith("graphs")
     if recorded and next(module.parameters()).device.type != "cuda":
         raise ValueError("CUDA graphs need a GPU of NVIDIA: take --speed compile or none")
-    if speed == "compile" and _compiled_by[0] != chosen():
+    if speed.startswith("compile") and _compiled_by[0] != chosen():
         # to torch, what it compiled with another kernel fits as well
         torch.compiler.reset()
         _compiled_by[0] = chosen()

@@ -55,7 +55,8 @@ class NewSDXL(Node):
 
 class NewFlux(Node):
     """A Flux with random weights, as small as its sizes say (Black Forest Labs, 2024): CLIP, T5, a transformer over
-    patches of 2 x 2, and a VAE whose latents have 16 channels. Its tokenizers know the words of the captions.
+    patches of 2 x 2, and a VAE whose latents have 16 channels. Its tokenizers know the words of the captions, and the
+    heads of T5 begin with a look at the words nearby.
 
     Levels are sigma' = s sigma / (1 + (s - 1) sigma), s the shift (Esser et al. 2024): many numbers that say the same,
     as 16 channels do, hide a picture only at high levels, where it is decided what stands where."""
