@@ -76,7 +76,7 @@ def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> Itera
         first = time.perf_counter() - started
         told = f"{what}, --speed {speed} (the first {first:.1f} s; {distance:.1e} from ours)"
         spent = median(timed(lambda seed, speed=speed: made.ours(seed, speed=speed)))  # type: ignore[misc]
-        yield line(told, spent, *[""] * 4, "" if tiny else targets.get(speed, ""))
+        yield line(told, spent, *[""] * 4, "" if tiny else targets.get(speed.removesuffix("-graphs"), ""))
     for kernel in KERNELS.get(name, ()):
         try:
             by_kernel = timed(lambda seed, kernel=kernel: made.ours(seed, kernel))  # type: ignore[misc]

@@ -42,9 +42,9 @@ FLUX_VAE: dict[str, Any] = {
 
 # steps, guidance scale, the target in seconds for one H200 by speed, and the steps of --tiny
 MODELS: dict[str, tuple[int, float, dict[str, str], int]] = {
-    "sdxl": (30, 5.0, {"graphs": "1.00", "compile": "0.85", "compile-graphs": "0.85"}, 3),
-    "flux-schnell": (4, 1.0, {"compile": "0.60", "compile-graphs": "0.60"}, 2),
-    "flux-dev": (28, 3.5, {"compile": "3.7", "compile-graphs": "3.7"}, 3),
+    "sdxl": (30, 5.0, {"graphs": "1.00", "compile": "0.85"}, 3),
+    "flux-schnell": (4, 1.0, {"compile": "0.60"}, 2),
+    "flux-dev": (28, 3.5, {"compile": "3.7"}, 3),
 }
 TEXT, NO_TEXT = "a fox in the grass", "rain"
 
@@ -57,12 +57,12 @@ class Ways:
     """Of a seed, by a kernel of attention, at a speed of `diffusion.fast`."""
     by_hand: Callable[[int], Any]
     pipeline: Callable[[int], Any]
+    decoded: Callable[[], Any]
+    """What decodes a latent, as each of the ways does at the end."""
     workflow: Callable[..., list[Path]] | None = None
     """Files of so many seeds from a text, by the engine, in batches, at a speed."""
     calls: Callable[[int], list[Path]] | None = None
     """The same by as many calls of the pipeline."""
-    decoded: Callable[[], Any] = lambda: None
-    """What decodes a latent, as each of the ways does at the end."""
 
 
 def networks(name: str, tiny: bool = False) -> tuple[Any, Any]:
@@ -224,12 +224,7 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
             height=side, width=side, output_type="np",
         ).images  # fmt: skip
 
-    made = Ways(
-        ours,
-        unet_loop if sdxl else flow_loop,
-        pipeline,
-        decoded=lambda: family.decode(vae, vae_recipe, start).pixels,
-    )
+    made = Ways(ours, unet_loop if sdxl else flow_loop, pipeline, lambda: family.decode(vae, vae_recipe, start).pixels)
     if texts is None:
         return made
     one, two = texts.encoders

@@ -7,8 +7,8 @@
     compile-graphs   what is compiled, recorded.
 
 What is prepared stays with the module, for as long as that is loaded, one for each kernel of attention, which is part
-of what is compiled or recorded. Patches (LoRAs, IP-Adapters) have strengths that
-are no inputs of the network's own, so patched modules run as they are.
+of what is compiled or recorded. Patches (LoRAs, IP-Adapters) have strengths that are no inputs of the network's own, so
+patched modules run as they are.
 """
 
 import weakref
@@ -24,12 +24,15 @@ from diffusion.patches import shared_copy
 
 BACKEND = "inductor"
 """Of torch.compile."""
-SPEEDS = ("none", "compile", "graphs", "compile-graphs")
+SPEEDS = {"none": (False, False), "compile": (True, False), "graphs": (False, True), "compile-graphs": (True, True)}
+"""Whether a network is compiled, and whether it is recorded."""
 
 Capture = Callable[[Callable[[], Any]], Callable[[], None]]
 """Takes a call and gives what repeats it: the same work on the same memory."""
 
-_READY: "weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, str], nn.Module]]" = weakref.WeakKeyDictionary()
+Prepare = Callable[[nn.Module], nn.Module]
+
+_READY: "weakref.WeakKeyDictionary[nn.Module, dict[tuple[Prepare, str], nn.Module]]" = weakref.WeakKeyDictionary()
 _compiled_by = ["auto"]
 """The kernel of attention in what is compiled now."""
 
@@ -38,19 +41,23 @@ def faster(module: nn.Module, speed: str) -> nn.Module:
     """The module as one that runs that way, on the same weights. ValueError for an unknown one, and graphs on a CPU."""
     if speed not in SPEEDS:
         raise ValueError(f'unknown speed "{speed}"; known: {", ".join(SPEEDS)}')
-    if speed == "none":
-        return module
-    recorded = speed.endswith("graphs")
-    if recorded and next(module.parameters()).device.type != "cuda":
+    compiles, records = SPEEDS[speed]
+    if records and next(module.parameters()).device.type != "cuda":
         raise ValueError("CUDA graphs need a GPU of NVIDIA: take --speed compile or none")
-    if speed.startswith("compile") and _compiled_by[0] != chosen():
-        # to torch, what it compiled with another kernel fits as well
-        torch.compiler.reset()
-        _compiled_by[0] = chosen()
-    ready, key = _READY.setdefault(module, {}), (speed, chosen())
+    if compiles:
+        if _compiled_by[0] != chosen():
+            # to torch, what it compiled with another kernel fits as well
+            torch.compiler.reset()
+            _compiled_by[0] = chosen()
+        module = _once(module, compiled)
+    return _once(module, recorded) if records else module
+
+
+def _once(module: nn.Module, prepare: Prepare) -> nn.Module:
+    """What was prepared of a module for the kernel of attention chosen now."""
+    ready, key = _READY.setdefault(module, {}), (prepare, chosen())
     if key not in ready:
-        what = faster(module, "compile") if speed == "compile-graphs" else module
-        ready[key] = Graphed(what, captured) if recorded else compiled(module)
+        ready[key] = prepare(module)
     return ready[key]
 
 
@@ -124,6 +131,11 @@ class Graphed(nn.Module):
 
         replay = self._capture(call)
         return [leaf for leaf in own if isinstance(leaf, torch.Tensor)], replay, found
+
+
+def recorded(module: nn.Module) -> nn.Module:
+    """The module with its calls as CUDA graphs."""
+    return Graphed(module, captured)
 
 
 def captured(call: Callable[[], Any]) -> Callable[[], None]:

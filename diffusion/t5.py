@@ -75,10 +75,11 @@ class TextEncodersWithT5(TextEncoders):
         each word soon looks at one other alone, whichever that is, and nothing is learned any more."""
         if self.t5.encoder is None:
             return super().paces()
-        slow = [p for name, p in self.t5.named_parameters() if name.endswith("SelfAttention.q.weight")]
+        parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, weight in self.named_parameters():
+            parts[name.endswith("SelfAttention.q.weight")].append(weight)
         config: Any = self.t5.encoder.config
-        held = set(map(id, slow))
-        return [([p for p in self.parameters() if id(p) not in held], 1.0), (slow, config.d_kv**-0.5)]
+        return [(parts[False], 1.0), (parts[True], config.d_kv**-0.5)]
 
 
 def load_with_t5(

@@ -12,6 +12,7 @@ from engine.cache import Cache
 from engine.context import Settings
 from engine.errors import WeftError
 from nodes import registry
+from nodes.device import SPEEDS
 
 KINDS = ("sd15", "sd3")
 # what torch's own modules warn of while it compiles
@@ -54,6 +55,11 @@ def test_what_torch_traces_draws_the_same(graph, kind, monkeypatch):
 def test_what_is_compiled_draws_the_same(graph, kind):
     plain, quick = (drawn(graph(kind), speed).values["decode"].pixels for speed in ("none", "compile"))
     assert np.abs(plain - quick).max() < 1e-4
+
+
+def test_the_command_line_offers_what_there_is():
+    # it is kept there by itself, so that help needs no tensor library
+    assert tuple(fast.SPEEDS) == SPEEDS
 
 
 def test_graphs_on_a_cpu_are_refused_where_the_sampling_begins(graph):
