@@ -67,6 +67,7 @@ PACK = Pack(
             "RectangleMask",
             "SolidMask",
         ),
+        "nodes.merge": ("MergeModels",),
         "nodes.patch": ("IPAdapterApply", "LoRALoad", "TextualInversion"),
         "nodes.prompt": ("PromptTemplate",),
         "nodes.sample": ("EmptyLatent", "Noise", "Sampler", "UNetDenoise"),
