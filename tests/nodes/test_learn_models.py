@@ -4,23 +4,18 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FluxPipeline, StableDiffusionXLPipeline
+from learning import NEW, SIZES, learn, new_model
 
 from diffusion.recipes import ModelRecipe
 from engine.api import load, run
 from engine.cache import Cache
-from engine.context import CancelToken, Context, Settings
+from engine.context import Context, Settings
 from engine.errors import Cancelled
 from engine.events import NodeFinished
 from nodes import registry
 from nodes.data import Shapes
-from nodes.learn_models import NewFlux, NewSDXL, TrainTextToImage, TrainVAE
+from nodes.learn_models import NewFlux, TrainTextToImage, TrainVAE
 from nodes.train import SaveModel
-
-NEW = {
-    "sdxl": (NewSDXL, {"widths": [32, 64]}),
-    "flux": (NewFlux, {"width": 64, "double_blocks": 1, "single_blocks": 1}),
-}
-SIZES = {"size": 32, "vae_widths": [8, 16], "text_widths": [32, 64], "text_layers": 2, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -30,33 +25,11 @@ def shapes():
 
 @pytest.fixture(scope="module", params=NEW)
 def new(request, shapes):
-    node, sizes = NEW[request.param]
-    return node(dataset=shapes, words="outline", **SIZES, **sizes).run(Context())
-
-
-def parts(checkpoint) -> dict:
-    return {"model": checkpoint.model, "text_encoder": checkpoint.text_encoder, "vae": checkpoint.vae}
-
-
-def learn(node, folder, checkpoint, shapes, stop_at=None, **given):
-    folder.mkdir(exist_ok=True)
-    token, losses = CancelToken(), []
-
-    def emit(event):
-        if "loss" in getattr(event, "message", ""):
-            losses.append(event.message)
-            if event.step == stop_at:
-                token.cancel()
-
-    ctx = Context(scratch_of=lambda: folder, emit=emit, token=token)
-    return node(dataset=shapes, seed=0, **parts(checkpoint), **given).run(ctx)
+    return new_model(request.param, shapes)
 
 
 def test_a_new_model_is_the_same_for_the_same_seed_and_another_for_another(new, shapes):
-    node, sizes = NEW[new.model.family]
-    again, other = (
-        node(dataset=shapes, words="outline", **{**SIZES, "seed": s}, **sizes).run(Context()) for s in (0, 1)
-    )
+    again, other = (new_model(new.model.family, shapes, seed) for seed in (0, 1))
     assert again.model.digest == new.model.digest != other.model.digest
     assert {one.digest for one in new} == {new.model.digest}
 

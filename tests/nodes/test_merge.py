@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import FluxPipeline, StableDiffusionXLPipeline
+from learning import new_model
 from safetensors.torch import load_file
 
 from diffusion.recipes import Patch
@@ -14,14 +15,10 @@ from engine.errors import WeftError
 from engine.foresight import foresee
 from nodes import registry
 from nodes.data import Shapes
-from nodes.learn_models import NewFlux, NewSDXL
 from nodes.merge import MergeModels
 
-SIZES = {"size": 32, "vae_widths": [8, 16], "text_widths": [32, 64], "text_layers": 2}
-NEW = {
-    "sdxl": (NewSDXL, {"widths": [32, 64]}, "unet", StableDiffusionXLPipeline),
-    "flux": (NewFlux, {"width": 64, "double_blocks": 1, "single_blocks": 1}, "transformer", FluxPipeline),
-}
+NETWORK = {"sdxl": "unet", "flux": "transformer"}
+PIPELINE = {"sdxl": StableDiffusionXLPipeline, "flux": FluxPipeline}
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +26,7 @@ def make():
     """A function that makes a small model of a family with random weights."""
     shapes = Shapes(count=12, size=32, seed=0).run(Context())
 
-    def go(family, seed, **other):
-        node, sizes, *_ = NEW[family]
-        return node(dataset=shapes, words="outline", seed=seed, **{**SIZES, **sizes, **other}).run(Context())
-
-    return go
+    return lambda family, seed, **other: new_model(family, shapes, seed, **other)
 
 
 def merge(one, other, folder, share=0.5):
@@ -48,12 +41,12 @@ def weights(checkpoint, part):
     return load_file(f"{checkpoint.model.source}/{part}/{name}.safetensors")
 
 
-@pytest.mark.parametrize("family", NEW)
+@pytest.mark.parametrize("family", NETWORK)
 def test_weights_are_the_mean_by_the_share_and_the_vae_is_the_first_ones(make, tmp_path, family):
     one, other = make(family, 0), make(family, 1)
     for share in (0.0, 0.25, 1.0):
         made = merge(one, other, tmp_path / str(share), share)
-        for part in (NEW[family][2], "text_encoder", "text_encoder_2"):
+        for part in (NETWORK[family], "text_encoder", "text_encoder_2"):
             a, b, got = (weights(each, part) for each in (one, other, made))
             assert got.keys() == a.keys()
             for name, value in got.items():
@@ -63,15 +56,15 @@ def test_weights_are_the_mean_by_the_share_and_the_vae_is_the_first_ones(make, t
         assert made.model.schedule == one.model.schedule
 
 
-@pytest.mark.parametrize("family", NEW)
+@pytest.mark.parametrize("family", NETWORK)
 def test_diffusers_reads_it_and_the_two_stay_as_they_were(make, tmp_path, family):
     one, other = make(family, 0), make(family, 1)
-    before = weights(one, NEW[family][2])
+    before = weights(one, NETWORK[family])
     made = merge(one, other, tmp_path / "made")
-    pipe = NEW[family][3].from_pretrained(made.model.source)
-    loaded = getattr(pipe, NEW[family][2]).state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in weights(made, NEW[family][2]).items())
-    assert all(torch.equal(value, before[name]) for name, value in weights(one, NEW[family][2]).items())
+    pipe = PIPELINE[family].from_pretrained(made.model.source)
+    loaded = getattr(pipe, NETWORK[family]).state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in weights(made, NETWORK[family]).items())
+    assert all(torch.equal(value, before[name]) for name, value in weights(one, NETWORK[family]).items())
 
 
 def test_what_cannot_be_merged_says_why(make, tmp_path):
