@@ -215,13 +215,19 @@ def _metadata(table: Path) -> dict[str, str]:
     return texts
 
 
-def joined(sets: Sequence[Dataset]) -> Dataset:
+def joined(sets: Sequence[Dataset], repeats: Sequence[int] = ()) -> Dataset:
     """Data sets one after the other, those of one shape together, and other shapes beside them. Captions, labels with
     the same classes, and cuts stay where all have them.
 
-    ValueError if there are none, or some are grey and some in colour.
+    repeats: how often each set is there; once if empty.
+    ValueError if there are no sets, repeats are not one for each and 1 or more, or some are grey and some in colour.
     """
-    parts = [part for one in sets for part in one.parts]
+    times = repeats or [1] * len(sets)
+    if len(times) != len(sets):
+        raise ValueError(f"{len(sets)} data sets, but {len(times)} repeats: give one for each, or none")
+    if min(times, default=1) < 1:
+        raise ValueError(f"repeats must be 1 or more, got {min(times)}; leave a data set out that is not wanted")
+    parts = [part for one, often in zip(sets, times, strict=True) for part in one.parts * often]
     if not parts:
         raise ValueError("no data sets to join")
     if len({part.images.shape[-1] for part in parts}) > 1:

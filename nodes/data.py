@@ -73,16 +73,18 @@ class Shapes(Node):
 
 class JoinDatasets(Node):
     """Several data sets as one, such as pictures in a style beside plain ones. Those of other sides stand beside the
-    first, as ImageFolder's buckets do. Captions stay where all have them, and so do labels of the same classes."""
+    first, as ImageFolder's buckets do. Captions stay where all have them, and so do labels of the same classes.
+    Repeats let a small set be seen as often as a large one."""
 
     version = 1
     cached = False
     datasets: list[Dataset] = Input(about="one after the other, at least one")
+    repeats: list[int] = Input([], about="how often each is there, from 1 on; default: once")
 
     def run(self, ctx: Context) -> Dataset:
         from diffusion.datasets import joined
 
-        return joined(self.datasets)
+        return joined(self.datasets, self.repeats)
 
 
 class ImageFolder(Node):

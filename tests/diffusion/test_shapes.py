@@ -126,6 +126,17 @@ def test_data_sets_of_several_shapes_are_joined_shape_by_shape() -> None:
         _ = both.alike
 
 
+def test_a_small_data_set_is_repeated_to_be_seen_as_often_as_a_large_one() -> None:
+    few, many = dataset(2), dataset(6, 32, seed=1)
+    both = joined([joined([few, many]), dataset(4, seed=2)], [3, 1])
+    assert [len(part) for part in both.parts] == [3 * 2 + 4, 3 * 6]
+    assert both.captions == few.captions * 3 + dataset(4, seed=2).captions
+    assert (both.images[2:4] == few.images).all()
+    for repeats, said in (([1], "2 data sets, but 1 repeats"), ([1, 0], "repeats must be 1 or more, got 0")):
+        with pytest.raises(ValueError, match=said):
+            joined([few, many], repeats)
+
+
 def test_grey_pictures_and_coloured_ones_are_not_joined() -> None:
     with pytest.raises(ValueError, match="shapes 64 train has pictures of 3, grey has pictures of 1"):
         joined([dataset(1), Dataset(np.zeros((1, 64, 64, 1), np.uint8), name="grey")])
