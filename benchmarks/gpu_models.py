@@ -119,7 +119,9 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
     from diffusion.attention import attention
     from diffusion.conditions import size_ids
     from diffusion.denoise import Job, denoise
+    from diffusion.direct import directed
     from diffusion.family import empty_latent, family_of
+    from diffusion.patches import shared_copy
     from diffusion.recipes import Guider
     from diffusion.schedule import for_tokens, schedule
     from diffusion.types import Conditioning, Noise, Sampler
@@ -147,7 +149,8 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
         if any(p.ndim > 1 and not p.any() for p in module.parameters()):
             raise ValueError(f"{name}: weights that are zero are faster than others")
         key = store._weights(recipe), (str(place), str(kind))
-        store.STORE._get(key, lambda module=module: module, place)
+        # as the store makes them; the other ways keep diffusers' own
+        store.STORE._get(key, lambda module=module: directed(shared_copy(module)), place)
 
     c = net.config
     width = c.cross_attention_dim if sdxl else c.joint_attention_dim

@@ -9,7 +9,7 @@ from torch import nn
 from diffusion.control import hints, steering, strengths
 from diffusion.family import Family, family_of
 from diffusion.fast import faster
-from diffusion.guidance import Guidance, Inputs, Part, Rule, outside, rows
+from diffusion.guidance import Guidance, Inputs, Network, Part, Rule, outside, rows
 from diffusion.guiders import THIRD, push_of, rule_of
 from diffusion.inpaint import inpaint_inputs
 from diffusion.kinds import kind_of
@@ -21,7 +21,7 @@ from diffusion.room import USABLE, free, needed
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
 from diffusion.store import STORE, pick_device
-from diffusion.types import Conditioning, Latent, Noise, Sampler, Schedule
+from diffusion.types import Conditioning, Latent, Level, Noise, Sampler, Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,8 @@ def _together(
     module = STORE.load(model, device, dtype)
     prepared = faster(module, "none" if model.patches or model.family == "pixel" else speed)
     network = driven(family.network(prepared, model, steering(model, module, schedule, load)), module, model, schedule)
+    if prepared is module:
+        network = _untracked(network)
 
     batch = latent.samples.shape[0]
     scales = torch.tensor([float(job.guider.scale) for job in jobs]).repeat_interleave(batch)
@@ -125,6 +127,20 @@ def _together(
         # its network sees what is to be kept; with nothing cut off it begins with noise alone
         whole = replace(whole, state="empty" if schedule.starts_whole else whole.state, mask=None)
     return guidance, whole
+
+
+def _untracked(network: Network) -> Network:
+    """The same network, of whose thousands of operations torch notes nothing for gradients, nor what is a view of what.
+
+    The calls alone: what else is made while sampling may be kept and be learned from later, as noise tables are. A
+    prepared network (`diffusion.fast`) has no operations left to save this for.
+    """
+
+    def run(x: torch.Tensor, level: Level, inputs: Inputs) -> torch.Tensor:
+        with torch.inference_mode():
+            return network(x, level, inputs)
+
+    return run
 
 
 def _left(latent: Latent, samples: torch.Tensor, done: Latent, schedule: Schedule) -> Latent:

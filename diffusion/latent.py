@@ -55,8 +55,9 @@ def decode(vae: nn.Module, samples: torch.Tensor) -> Image:
     exact, weight = _exact(vae)
     z = samples.to(weight.device, weight.dtype)
     scaling, shift, spread = _scale(exact, z)
-    x = exact.decode(z * spread / scaling + shift, return_dict=False)[0]
-    pixels = (x.float() * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+    with torch.inference_mode():
+        x = exact.decode(z * spread / scaling + shift, return_dict=False)[0]
+        pixels = (x.float() * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
     return Image(np.ascontiguousarray(pixels.cpu().numpy()))
 
 

@@ -224,6 +224,11 @@ def _plain(recipe: Recipe, dtype: torch.dtype) -> nn.Module:
         module = ip_adapter.load_encoder(recipe, dtype)
     else:
         module = family_of(recipe).load(recipe, dtype)
+    if recipe.family != "pixel":
+        # imports diffusers, which a pixel model does without
+        from diffusion.direct import directed
+
+        directed(module)
     aligned(module)
     look(module.state_dict(), recipe.source)
     return module

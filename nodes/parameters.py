@@ -189,7 +189,8 @@ class _Graph:
         if node is None:
             return None
         given = [self.value(node, name) for name in ("revision", "variant", "config")]
-        return recipes(self.text(node, "source"), page.book.settings.folder, *given)[0]
+        how = self.text(node, "source"), page.book.settings.folder, *given
+        return page.book.once(("recipe", *how), lambda: recipes(*how)[0])
 
     def model(self, denoise: NodeDef, page: Page) -> dict[str, str]:
         """Hash and name of the model, and hashes of its LoRAs."""

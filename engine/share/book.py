@@ -1,9 +1,9 @@
 """What happens to the nodes of a run, as a lock tells it: the digests of their outputs, and where they fell back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from engine.cache import Cache, Held
 from engine.context import Settings
@@ -11,6 +11,8 @@ from engine.plan import Plan, Task
 
 if TYPE_CHECKING:
     from engine.share.lock import Lock
+
+T = TypeVar("T")
 
 PLAIN = (bool, int, float, str)
 """Values that are kept to the end of the run: what a text became, for those who write it down."""
@@ -27,6 +29,7 @@ class Book:
         self._fallbacks: dict[str, list[str]] = {}
         self._plain: dict[tuple[str, str], Any] = {}
         self._places: dict[tuple[int, str], Task] = {}
+        self._found: dict[Hashable, Any] = {}
         self.plan: Plan | None = None
 
     def open(self, plan: Plan) -> None:
@@ -70,6 +73,12 @@ class Book:
         """The keys of cached results that were made in another way than was asked for."""
         keys = [_FALLBACKS + task.key for task in plan.tasks.values() if task.status == "cached"]
         return {key.removeprefix(_FALLBACKS) for key in self.cache.told(keys)}
+
+    def once(self, key: Hashable, find: Callable[[], T]) -> T:
+        """What `find` gave when this run first asked for it by the key: for what each picture tells of its model."""
+        if key not in self._found:
+            self._found[key] = find()
+        return cast(T, self._found[key])
 
     def value(self, variant: int, node: str, output: str) -> Any:
         """A text, number or truth value that an output had, made in this run or kept by the cache; None if it is

@@ -11,7 +11,7 @@ from engine.cache import Cache
 from engine.context import Settings
 from engine.events import NodeFinished, NodeStarted
 from engine.sweep import Sweep
-from nodes import image, registry
+from nodes import image, parameters, registry
 from nodes.image import SaveImage
 from nodes.vae import VAEDecode
 
@@ -20,9 +20,9 @@ from nodes.vae import VAEDecode
 def sweep(checkpoint, tmp_path):
     """Draws three pictures, one at a time: {name: bytes} of the files, and the events."""
 
-    def go(kind, out, cache=None, **settings):
+    def go(kind, out, cache=None, sampler="ddim", **settings):
         nodes = text_to_image.graph(
-            checkpoint(kind), "a fox", 7.5, 2, 5,
+            checkpoint(kind), "a fox", 7.5, 2, 5, sampler__kind=sampler,
             save={"type": "SaveImage", "image": "@decode", "path": "{variant}.png"},
         )  # fmt: skip
         workflow, events = load({"format": 1, "nodes": nodes}, registry=registry()), []
@@ -95,3 +95,11 @@ def test_slicing_decodes_one_picture_at_a_time(checkpoint, run_nodes, monkeypatc
     assert seen == [3, 1, 1, 1, 3]
     assert np.abs(whole - sliced).max() < 1e-5
     assert np.array_equal(whole, again)
+
+
+def test_what_each_tells_of_its_model_is_read_once(sweep, monkeypatch):
+    asked, real = [], parameters.recipes
+    monkeypatch.setattr(parameters, "recipes", lambda *how: asked.append(how) or real(*how))
+    files, _ = sweep("sd15", "out", sampler="model")
+    assert len([name for name in files if name.endswith(".png")]) == 3
+    assert len(asked) == 1

@@ -8,6 +8,7 @@ import torch
 from text_to_image import graph
 
 from diffusion.kinds import KINDS
+from diffusion.store import STORE
 from engine.api import load, run
 from engine.cache import Cache
 from engine.context import Settings
@@ -22,6 +23,16 @@ def test_a_picture_of_the_models_own_size(tiny_model, run_nodes):
     assert image.pixels.shape == (1, 16, 16, 1)
     assert image.pixels.min() >= 0
     assert image.pixels.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sd3", "flux-schnell"])
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_what_was_drawn_with_can_be_learned_from_afterwards(checkpoint, run_nodes, kind, scale):
+    sampler = {"type": "Sampler", "kind": "model"}
+    values = run_nodes(graph(checkpoint(kind), scale=scale, steps=2, sampler=sampler), "guide", "denoise", "decode")
+    module = STORE.load(values["guide"].model)
+    kept = [*module.parameters(), *module.buffers(), values["denoise"].samples]
+    assert not any(tensor.is_inference() for tensor in kept)
 
 
 def test_m9_a_batch_equals_single_seeds(tiny_model, run_nodes):
