@@ -5,7 +5,7 @@ for each of the 140 attentions of SDXL at each step. weft gives them none that t
 is called at once. The arithmetic is the processor's, and the same.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -24,16 +24,9 @@ class DirectAttention(Attention):
     ) -> torch.Tensor:
         """What the processor makes of hidden_states, (B, tokens, width) or (B, C, h, w)."""
         attend: Any = self.processor
-        return cast(
-            torch.Tensor,
-            attend(
-                self,
-                hidden_states,
-                encoder_hidden_states=encoder_hidden_states,
-                attention_mask=attention_mask,
-                **cross_attention_kwargs,
-            ),
-        )
+        told = {"encoder_hidden_states": encoder_hidden_states, "attention_mask": attention_mask}
+        found: torch.Tensor = attend(self, hidden_states, **told, **cross_attention_kwargs)
+        return found
 
 
 def directed(module: nn.Module) -> nn.Module:

@@ -56,7 +56,6 @@ class FlowTransformer:
         """As `diffusion.latent.encode`."""
         return latent.encode(module, recipe, image)
 
-    @torch.no_grad()
     def decode(self, module: nn.Module, recipe: VAERecipe, samples: torch.Tensor) -> Image:
         """As `diffusion.latent.decode`."""
         return latent.decode(module, samples)

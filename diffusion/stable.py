@@ -102,7 +102,6 @@ class StableDiffusion:
         """As `diffusion.latent.encode`."""
         return latent.encode(module, recipe, image)
 
-    @torch.no_grad()
     def decode(self, module: nn.Module, recipe: VAERecipe, samples: torch.Tensor) -> Image:
         """As `diffusion.latent.decode`."""
         return latent.decode(module, samples)
