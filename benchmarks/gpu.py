@@ -3,7 +3,8 @@
 Instantiates the real configurations with random weights, since speed hardly depends on their values, and draws from
 embeddings to a picture in the CPU's memory, in bfloat16: eager, with CUDA graphs, compiled, by each kernel of
 attention. SDXL also draws from texts to PNGs on the disk, by a workflow: eight pictures in a row, and a sweep. Prints a
-table beside targets for one H200. --model picks one of the models; --tiny runs the same with tiny ones on the CPU.
+table beside targets for one H200. --model picks one of the models; --kernels also tells which kernels the time of a
+picture goes to; --tiny runs the same with tiny models on the CPU.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gpu_kernels import told as kernels_told
 from gpu_models import MODELS, ways
 from pairs import compared, one_thread, seconds
 
@@ -28,7 +30,7 @@ MOST_FILES_DIFFER = 8.0
 """Of 255 on average, in bfloat16 and from random weights."""
 
 
-def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> Iterator[str]:
+def report(name: str, device: str, dtype: str, tiny: bool, rounds: int, kernels: bool) -> Iterator[str]:
     """The lines of a model in the table. ValueError where two ways draw different pictures."""
     import numpy as np
     import torch
@@ -48,6 +50,9 @@ def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> Itera
     def median(work: Callable[[], Any]) -> str:
         return f"{statistics.median(seconds(work) for _ in range(3)):.3f}"
 
+    def at(speed: str) -> Callable[[], Any]:
+        return timed(lambda seed: made.ours(seed, speed=speed))
+
     picture = made.ours(5)
 
     def far(other: Any) -> float:
@@ -63,6 +68,8 @@ def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> Itera
     ratios = [f"{ratio.median:.3f} ({ratio.low:.3f} … {ratio.high:.3f})" for ratio in (hand, pipe)]
     yield line(what, f"{hand.b:.3f}", f"{hand.a:.3f}", f"{pipe.a:.3f}", *ratios)
     yield line(f"{what}, mean distance from ours, 0 … 1", "", *(f"{one:.1e}" for one in apart))
+    if kernels:
+        yield from (line(*row) for row in kernels_told("eager", ours, hand.b, gpu))
     made.decoded()
     yield line(f"{name}, of that decoding", median(made.decoded))
     if gpu:
@@ -75,8 +82,10 @@ def report(name: str, device: str, dtype: str, tiny: bool, rounds: int) -> Itera
         distance = far(made.ours(5, speed=speed))
         first = time.perf_counter() - started
         told = f"{what}, --speed {speed} (the first {first:.1f} s; {distance:.1e} from ours)"
-        spent = median(timed(lambda seed, speed=speed: made.ours(seed, speed=speed)))  # type: ignore[misc]
+        spent = median(at(speed))
         yield line(told, spent, *[""] * 4, "" if tiny else targets.get(speed.removesuffix("-graphs"), ""))
+        if kernels:
+            yield from (line(*row) for row in kernels_told(f"--speed {speed}", at(speed), float(spent), gpu))
     for kernel in KERNELS.get(name, ()):
         try:
             by_kernel = timed(lambda seed, kernel=kernel: made.ours(seed, kernel))  # type: ignore[misc]
@@ -126,6 +135,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--model", choices=MODELS, help="default: all")
     parser.add_argument("--tiny", action="store_true", help="tiny models on the CPU: does it run at all")
     parser.add_argument("--rounds", type=int, default=3, help="of A B B A, for each ratio")
+    parser.add_argument("--kernels", action="store_true", help="where the time of a picture goes")
     options = parser.parse_args(arguments)
     import torch
 
@@ -141,7 +151,7 @@ def main(arguments: list[str]) -> int:
     for name in [options.model] if options.model else MODELS:
         try:
             with torch.no_grad():
-                for row in report(name, device, dtype, options.tiny, options.rounds):
+                for row in report(name, device, dtype, options.tiny, options.rounds, options.kernels):
                     print(row, flush=True)
         except ValueError as why:
             print(why, file=sys.stderr)

@@ -164,6 +164,7 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
         for _ in range(2)
     )  # fmt: skip
     levels = schedule(for_tokens(model.schedule, (side // model.multiple) ** 2), steps)
+    times_there = torch.tensor([level.t for level in levels.levels[:-1]], device=place)
     blank = empty_latent(model)
     shape, family = tuple(blank.samples.shape), family_of(model)
     guider = Guider(model, wanted, unwanted if sdxl else None, scale)
@@ -184,9 +185,9 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
 
     def unet_loop(seed: int) -> Any:
         x = noise(seed)
-        for here, there in pairwise(levels.levels):
+        for t, (here, there) in zip(times_there, pairwise(levels.levels), strict=True):
             o = net(
-                torch.cat([x, x]).to(kind), here.t, encoder_hidden_states=both["prompt_embeds"],
+                torch.cat([x, x]).to(kind), t, encoder_hidden_states=both["prompt_embeds"],
                 added_cond_kwargs=sizes, return_dict=False,
             )[0].float()  # fmt: skip
             negative, positive = o.chunk(2)
@@ -199,14 +200,17 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
         "guidance": torch.full((1,), scale, device=place) if name == "flux-dev" else None,
         "pooled_projections": wanted.tensors["pooled"], "encoder_hidden_states": wanted.tensors["prompt_embeds"],
         "txt_ids": torch.zeros(512, 3, device=place),
-        "img_ids": flux.places(height // 2, wide // 2).to(place, torch.float32), "return_dict": False,
+        "img_ids": flux.places(height // 2, wide // 2, place), "return_dict": False,
     }  # fmt: skip
 
     def flow_loop(seed: int) -> Any:
         x = flux.packed(noise(seed))
-        for here, there in pairwise(levels.levels):
-            t = torch.full((1,), here.t, device=place).to(kind) / 1000
-            x = x + (there.sigma - here.sigma) * net(hidden_states=x.to(kind), timestep=t, **fixed)[0].float()
+        for t, (here, there) in zip(times_there, pairwise(levels.levels), strict=True):
+            x = (
+                x
+                + (there.sigma - here.sigma)
+                * net(hidden_states=x.to(kind), timestep=t[None].to(kind) / 1000, **fixed)[0].float()
+            )
         return latent.decode(vae, flux.unpacked(x, height, wide)).pixels
 
     none = dict.fromkeys(("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"))

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 from torch import nn
-from torch.nn import functional as F
 
 from diffusion import latent as coding
 from diffusion.control_flow import into_flux, into_sd3, of_flux, of_sd3
@@ -163,7 +162,7 @@ def _of_unet(net: Any, denoiser: nn.Module, control: Control, hint: torch.Tensor
     how: dict[str, Any] = {"controlnet_cond": hint}
     if control.net.modes:
         mode = control.mode or 0
-        chosen = F.one_hot(torch.tensor(mode), control.net.modes).to(x)
+        chosen = (torch.arange(control.net.modes, device=x.device) == mode).to(x.dtype)
         how = {
             "controlnet_cond": [hint],
             "control_type": chosen.repeat(x.shape[0], 1),

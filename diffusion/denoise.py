@@ -15,12 +15,13 @@ from diffusion.inpaint import inpaint_inputs
 from diffusion.kinds import kind_of
 from diffusion.patches import driven, patch_inputs
 from diffusion.recipes import Guider, ModelRecipe, Recipe, unfit, without_strengths
-from diffusion.refiner import scores
+from diffusion.refiner import told
 from diffusion.regions import Frame, laid_out
 from diffusion.room import USABLE, free, needed
 from diffusion.samplers import OnStep, sample
 from diffusion.schedule import least_noisy
 from diffusion.store import STORE, pick_device
+from diffusion.transfer import moved
 from diffusion.types import Conditioning, Latent, Level, Noise, Sampler, Schedule
 
 
@@ -109,7 +110,7 @@ def _together(
         model.prediction,
         joined[0],
         joined[1] if guided else None,
-        scales.to(place),
+        scales,
         guider.rescale,
         model.clip,
         outside(schedule, guider.start, guider.stop),
@@ -119,9 +120,9 @@ def _together(
     )
     whole = replace(
         latent,
-        samples=torch.cat([job.latent.samples for job in jobs]).to(place),
-        mask=None if latent.mask is None else torch.cat([_mask(job.latent) for job in jobs]).to(place),
-        kept=None if latent.kept is None else torch.cat([_kept(job.latent) for job in jobs]).to(place),
+        samples=moved(torch.cat([job.latent.samples for job in jobs]), place),
+        mask=None if latent.mask is None else moved(torch.cat([_mask(job.latent) for job in jobs]), place),
+        kept=None if latent.kept is None else moved(torch.cat([_kept(job.latent) for job in jobs]), place),
     )
     if model.inpaints:
         # its network sees what is to be kept; with nothing cut off it begins with noise alone
@@ -185,7 +186,9 @@ def _conditions(
         return {**rows(replace(part, tensors={**shared, **part.tensors}), frame.batch), **seen, **painted}
 
     found = laid_out(sides, frame, inputs)
-    # what does not come from the text
+    # what does not come from the text: where it says nothing, and whatever it says
+    size = frame.width * frame.factor, frame.height * frame.factor
+    defaults = [told(guider.model, *size, frame.batch, negative=i > 0) for i in range(len(sides))]
     extras = [
         {
             **patch_inputs(guider.model, frame.batch, load, negative=i > 0),
@@ -194,8 +197,8 @@ def _conditions(
         for i in range(len(sides))
     ]
     return [
-        [replace(part, inputs={**scores(guider.model, frame.batch, i > 0), **part.inputs, **more}) for part in side]
-        for i, (side, more) in enumerate(zip(found, extras, strict=True))
+        [replace(part, inputs={**default, **part.inputs, **more}) for part in side]
+        for side, default, more in zip(found, defaults, extras, strict=True)
     ]
 
 
@@ -209,8 +212,8 @@ def _joined(sides: Sequence[Sequence[Part]], place: torch.device) -> list[Part]:
     return [
         replace(
             same[0],
-            inputs={name: torch.cat([part.inputs[name] for part in same]).to(place) for name in same[0].inputs},
-            weight=None if same[0].weight is None else same[0].weight.to(place),
+            inputs={name: moved(torch.cat([part.inputs[name] for part in same]), place) for name in same[0].inputs},
+            weight=None if same[0].weight is None else moved(same[0].weight, place),
         )
         for same in zip(*sides, strict=True)
     ]

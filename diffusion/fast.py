@@ -83,7 +83,8 @@ class Graphed(nn.Module):
         self._module = weakref.ref(module)  # which keeps this, and not this that
         self._capture = capture
         self._recordings: dict[object, tuple[list[torch.Tensor], Callable[[], None], list[Any]]] = {}
-        self._weights: tuple[int, ...] = ()
+        self._watched = list(module.parameters())  # to walk the modules for them takes longer than to look at each
+        self._weights: list[int] = []
 
     @property
     def inner(self) -> nn.Module:
@@ -103,7 +104,7 @@ class Graphed(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As the module's own."""
-        weights = tuple(weight.data_ptr() for weight in self.inner.parameters())
+        weights = [weight.data_ptr() for weight in self._watched]
         if weights != self._weights:
             self._weights = weights
             self._recordings.clear()

@@ -20,6 +20,7 @@ from diffusion.guidance import Inputs, Network
 from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe
 from diffusion.steer import Steer, unsteered
 from diffusion.t5 import TextEncodersWithT5, load_with_t5
+from diffusion.transfer import number
 from diffusion.types import Conditioning, Level, Prompt
 from diffusion.weights import component
 
@@ -59,7 +60,7 @@ class Flux(FlowTransformer):
             if config.guidance_embeds:
                 guidance = inputs.get("guidance", torch.full((batch,), GUIDANCE, device=x.device)).float()
             embeds = inputs["prompt_embeds"].to(weights.dtype)
-            t = torch.as_tensor(level.t, dtype=torch.float32, device=x.device).expand(batch).to(weights.dtype)
+            t = number(level.t, x.device).expand(batch).to(weights.dtype)
             fed = {
                 "hidden_states": packed(x).to(weights.dtype),
                 "timestep": t / 1000,
@@ -67,7 +68,7 @@ class Flux(FlowTransformer):
                 "pooled_projections": inputs["pooled"].to(weights.dtype),
                 "encoder_hidden_states": embeds,
                 "txt_ids": torch.zeros(embeds.shape[1], 3, device=x.device),
-                "img_ids": places(height // 2, width // 2).to(x.device, torch.float32),
+                "img_ids": places(height // 2, width // 2, x.device),
             }
             o: torch.Tensor = module(**fed, **steer(level, inputs, fed), return_dict=False)[0]
             return unpacked(o, height, width).to(x.dtype)
@@ -110,9 +111,10 @@ def unpacked(rows: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return patches.reshape(batch, channels // 4, height, width)
 
 
-def places(height: int, width: int) -> torch.Tensor:
-    """(0, row, column) of each patch, row by row: (height width, 3)."""
-    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+def places(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """(0, row, column) of each patch, row by row: (height width, 3) float32."""
+    sides = (torch.arange(side, dtype=torch.float32, device=device) for side in (height, width))
+    row, column = torch.meshgrid(*sides, indexing="ij")
     return torch.stack([torch.zeros_like(row), row, column], -1).reshape(-1, 3)
 
 

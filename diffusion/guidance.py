@@ -32,9 +32,6 @@ Inputs = Mapping[str, torch.Tensor]
 Network = Callable[[torch.Tensor, Level, Inputs], torch.Tensor]
 """x (B, C, H, W), a level and inputs, to the output o (B, C, H, W)."""
 
-PICTURE_SIZE = "picture_size"
-"""The input, (B, 2), height and width in pixels, of the picture that a network sees a window of."""
-
 Denoiser = Callable[[torch.Tensor, Level], tuple[torch.Tensor, torch.Tensor]]
 """x (B, C, H, W) and a level, to (x0, eps). This is all that a sampler knows of a model."""
 
@@ -93,7 +90,7 @@ class Sides:
     def __init__(self, network: Network, prediction: str, conditions: Sequence[Condition]) -> None:
         self._network, self._prediction = network, prediction
         self._sides = [(Part(one),) if isinstance(one, Mapping) else tuple(one) for one in conditions]
-        kinds = {frozenset(part.inputs) - {PICTURE_SIZE} for side in self._sides for part in side}
+        kinds = {frozenset(part.inputs) for side in self._sides for part in side}
         if len(kinds) > 1:
             raise ValueError(f"conditions differ in kind: {' and '.join(str(sorted(kind)) for kind in kinds)}")
         self._stacked: dict[tuple[Part, ...], list[tuple[list[Part], Inputs]]] = {}
@@ -171,7 +168,7 @@ class Guidance:
     """A network turned into a denoiser. A callable over (x, level).
 
     positive, negative: of B rows; negative None runs the network once, without guidance. third: for a rule that asks.
-    scale: w, (B,) or one number. rescale: phi, 0 … 1. clip: x0 lies in -1 … 1.
+    scale: w, (B,) on the CPU or one number. rescale: phi, 0 … 1. clip: x0 lies in -1 … 1.
     unguided: levels at which only the positive runs; see `outside`.
     Raises ValueError if the conditions hold different things.
     """
@@ -216,6 +213,8 @@ class Guidance:
             o = positive
         else:
             negative, positive, *third = self._every(x, level)
+            if isinstance(self._scale, torch.Tensor):
+                self._scale = self._scale.to(x.device)
             o = self._rule.rule(Outputs(negative, positive, self._scale, level, *third))
         if self._push and self._worse and level not in self._push.silent:
             (worse,) = self._worse(x, level)

@@ -3,12 +3,12 @@
 import copy
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
 from diffusion.pixel import in_channels
 from diffusion.recipes import VAERecipe
+from diffusion.transfer import fetched
 from diffusion.types import Image, Latent
 
 
@@ -58,7 +58,7 @@ def decode(vae: nn.Module, samples: torch.Tensor) -> Image:
     with torch.inference_mode():
         x = exact.decode(z * spread / scaling + shift, return_dict=False)[0]
         pixels = (x.float() * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-    return Image(np.ascontiguousarray(pixels.cpu().numpy()))
+    return Image(fetched(pixels))
 
 
 def _exact(vae: Any) -> tuple[Any, torch.Tensor]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from diffusion.transfer import moved
 from diffusion.types import Noise
 
 SEEDS = 2**64
@@ -35,7 +36,7 @@ class Streams:
             for i in range(1 if source.whole else part)
         ]
         self._streams = [_generator(source.seed + i) for source, i, _ in self._noises]
-        self._device = device
+        self._device = torch.device(device)
 
     def initial(self) -> torch.Tensor:
         """The first draw of every stream, turned towards the variation where one is asked for: (B, C, H, W)."""
@@ -47,7 +48,7 @@ class Streams:
                 turned = zip(noise, other, strict=True)
                 noise = torch.stack([slerp(a, b, source.variation_strength) for a, b in turned])
             drawn.append(noise)
-        return torch.cat(drawn).to(self._device)
+        return moved(torch.cat(drawn), self._device)
 
     def draw(self) -> torch.Tensor:
         """The next draw of every stream: (B, C, H, W)."""
@@ -55,7 +56,7 @@ class Streams:
             torch.randn(shape, generator=stream)
             for stream, (_, _, shape) in zip(self._streams, self._noises, strict=True)
         ]
-        return torch.cat(drawn).to(self._device)
+        return moved(torch.cat(drawn), self._device)
 
 
 def slerp(a: torch.Tensor, b: torch.Tensor, part: float) -> torch.Tensor:

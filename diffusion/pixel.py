@@ -19,6 +19,7 @@ from diffusion.networks import PixelNetwork, build, sizes_of
 from diffusion.prompt import Cut
 from diffusion.recipes import ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe
 from diffusion.steer import Steer, unsteered
+from diffusion.transfer import fetched
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 
 GREY = (0.299, 0.587, 0.114)
@@ -70,7 +71,7 @@ class Pixel:
     def decode(self, module: nn.Module, recipe: VAERecipe, samples: torch.Tensor) -> Image:
         """p = (x + 1) / 2, clipped to 0 … 1."""
         pixels = (samples.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-        return Image(np.ascontiguousarray(pixels.cpu().numpy()))
+        return Image(fetched(pixels))
 
 
 def load_network(folder: Path) -> PixelNetwork:

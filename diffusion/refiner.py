@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from diffusion.clip import TextEncoders
-from diffusion.conditions import SCORE
+from diffusion.conditions import SCORE, size_ids
 from diffusion.guidance import Inputs
 from diffusion.recipes import ModelRecipe, TextEncoderRecipe
 from diffusion.stable import StableDiffusionXL, check_no_t5
@@ -42,6 +42,10 @@ class StableDiffusionXLRefiner(StableDiffusionXL):
         return torch.cat([super()._ids(x, recipe, inputs)[:, :4], score[:, None]], 1)
 
 
-def scores(model: ModelRecipe, batch: int, negative: bool = False) -> dict[str, torch.Tensor]:
-    """The score that a refiner is told where the conditioning says none, of B rows; nothing for other models."""
-    return {SCORE: torch.full((batch,), SCORES[negative])} if model.family == FAMILY else {}
+def told(model: ModelRecipe, width: int, height: int, batch: int, negative: bool = False) -> dict[str, torch.Tensor]:
+    """What SDXL and its refiner are told where the conditioning does not say it, of B rows: the size of the picture, of
+    which they may see a window, and the refiner a score. Nothing for other models."""
+    if model.family not in ("sdxl", FAMILY):
+        return {}
+    score = {SCORE: torch.full((batch,), SCORES[negative])} if model.family == FAMILY else {}
+    return {"time_ids": size_ids(width, height).repeat(batch, 1), **score}

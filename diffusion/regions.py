@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
 
-from diffusion.guidance import PICTURE_SIZE, Inputs, Part, Window, outside
+from diffusion.guidance import Inputs, Part, Window, outside
 from diffusion.types import Conditioning, Schedule, Scope
 
 FEATHER = 8
@@ -144,9 +144,8 @@ def _part(conditioning: Conditioning, window: Window | None, frame: Frame, input
     weight = weight_of(scope, window, frame)
     if window is None:
         return Part(inputs, None, weight, silent)
-    size = torch.tensor([[frame.height * frame.factor, frame.width * frame.factor]]).repeat(frame.batch, 1)
     seen = {name: _seen(tensor, window, frame) for name, tensor in inputs.items()}
-    return Part({**seen, PICTURE_SIZE: size}, window, weight, silent)
+    return Part(seen, window, weight, silent)
 
 
 def _seen(tensor: torch.Tensor, window: Window, frame: Frame) -> torch.Tensor:

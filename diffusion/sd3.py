@@ -20,6 +20,7 @@ from diffusion.guidance import Inputs, Network
 from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe
 from diffusion.steer import Steer, unsteered
 from diffusion.t5 import TextEncodersWithT5, load_with_t5
+from diffusion.transfer import number
 from diffusion.types import Conditioning, Level, Prompt
 from diffusion.weights import component
 
@@ -60,7 +61,7 @@ class StableDiffusion3(FlowTransformer):
                 raise ValueError(f"the model knows places up to {most} pixels: make the picture smaller")
             fed = {
                 "hidden_states": x.to(weights.dtype),
-                "timestep": torch.as_tensor(level.t, dtype=torch.float32, device=x.device).expand(x.shape[0]),
+                "timestep": number(level.t, x.device).expand(x.shape[0]),
                 "encoder_hidden_states": inputs["prompt_embeds"].to(weights.dtype),
                 "pooled_projections": inputs["pooled"].to(weights.dtype),
             }

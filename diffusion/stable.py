@@ -16,11 +16,12 @@ from torch import nn
 from diffusion import control_loading, ip_adapter, latent
 from diffusion.clip import TextEncoders, load_encoders
 from diffusion.conditions import SCORE, size_ids, zeroed
-from diffusion.guidance import PICTURE_SIZE, Inputs, Load, Network
+from diffusion.guidance import Inputs, Load, Network
 from diffusion.inpaint import joined
 from diffusion.prompt import Cut
 from diffusion.recipes import ControlNetRecipe, ModelRecipe, Recipe, TextEncoderRecipe, VAERecipe, text_encoder_of
 from diffusion.steer import Steer, unsteered
+from diffusion.transfer import number
 from diffusion.types import Conditioning, Image, Latent, Level, Prompt
 from diffusion.weights import component
 
@@ -55,7 +56,7 @@ class StableDiffusion:
 
         def run(x: torch.Tensor, level: Level, inputs: Inputs) -> torch.Tensor:
             self._check(module, inputs)
-            t = torch.as_tensor(level.t, dtype=torch.float32, device=x.device)
+            t = number(level.t, x.device)
             embeds = inputs["prompt_embeds"].to(weights.dtype)
             added: dict[str, Any] | None = self._added(x, recipe, inputs, weights.dtype)
             if pictures := ip_adapter.seen(inputs):
@@ -154,8 +155,6 @@ class StableDiffusionXL(StableDiffusion):
         if "time_ids" in inputs:
             return inputs["time_ids"]
         height, width = x.shape[2] * recipe.factor, x.shape[3] * recipe.factor
-        if PICTURE_SIZE in inputs:
-            height, width = (int(side) for side in inputs[PICTURE_SIZE][0])
         return size_ids(width, height).repeat(x.shape[0], 1).to(x.device)
 
 
@@ -171,7 +170,7 @@ def _told_scale(module: nn.Module, x: torch.Tensor, inputs: Inputs, dtype: torch
     scale = inputs.get("guidance")
     w = x.new_full((x.shape[0],), LCM_GUIDANCE) if scale is None else scale
     half = size // 2
-    f = torch.exp(torch.arange(half, dtype=dtype) * -(math.log(10000) / (half - 1))).to(x.device)
+    f = torch.exp(torch.arange(half, dtype=dtype, device=x.device) * -(math.log(10000) / (half - 1)))
     phases = ((w - 1) * 1000).to(dtype)[:, None] * f
     return torch.nn.functional.pad(torch.cat([torch.sin(phases), torch.cos(phases)], 1), (0, size % 2))
 

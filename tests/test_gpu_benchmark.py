@@ -37,10 +37,13 @@ def test_the_benchmark_runs_with_tiny_models(gpu: ModuleType, capsys: pytest.Cap
     from diffusion.store import STORE
 
     read = STORE.loads
-    assert gpu.main(["--tiny", "--rounds", "1"]) == 0
+    assert gpu.main(["--tiny", "--rounds", "1", "--kernels"]) == 0
     assert STORE.loads == read, "ours ran other modules than those that were put into the store"
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     named = {row[0]: row[1:] for row in rows}
+    shares = [float(row[6].rstrip("%")) for row in rows if row[0].startswith("eager: ")]
+    assert shares[:12] == sorted(shares[:12], reverse=True)
+    assert sum(shares[:14]) == pytest.approx(100, abs=1)
     for what in ("sdxl, 3 steps", "flux-schnell, 2 steps", "flux-dev, 3 steps"):
         assert all(float(number.split()[0]) > 0 for number in named[what][:5])
     assert named["sdxl, 3 steps, attention cudnn"][0].startswith("cannot")

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion import folder
 from diffusion.conditions import averaged, combined, concatenated, size_ids, sized, told_scale, zeroed
-from diffusion.guidance import PICTURE_SIZE, Guidance, Part, Sides, rows
+from diffusion.guidance import Guidance, Part, Sides, rows
 from diffusion.parameterisation import split
+from diffusion.refiner import told
 from diffusion.regions import Frame, laid_out, weight_of, window_of
 from diffusion.schedule import schedule
 from diffusion.types import Conditioning, Level, ScheduleConfig, Scope
@@ -236,7 +238,13 @@ def test_what_lies_over_the_picture_is_cut_to_the_window():
     (((part,),)) = laid_out(side, FRAME, lambda one: {**rows(one, 2), "hint": hint, "wide": rand(2, 1, 4, 768)})
     assert torch.equal(part.inputs["hint"], hint[..., 80:176, 64:264])
     assert part.inputs["wide"].shape == (2, 1, 4, 768)
-    assert part.inputs[PICTURE_SIZE].tolist() == [[320, 384]] * 2
+
+
+def test_a_window_is_told_the_size_of_the_picture(checkpoint):
+    xl, refiner, plain = (folder.recipes(checkpoint(kind))[0] for kind in ("sdxl", "sdxl-refiner", "sd15"))
+    assert told(xl, 384, 320, 2)["time_ids"].tolist() == [[320, 384, 0, 0, 320, 384]] * 2
+    assert told(refiner, 384, 320, 1, negative=True)["aesthetic_score"].tolist() == [2.5]
+    assert told(plain, 384, 320, 2) == {}
 
 
 def test_the_same_part_is_asked_once():
