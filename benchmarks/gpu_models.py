@@ -206,11 +206,8 @@ def ways(name: str, device: str, dtype: str, tiny: bool) -> Ways:
     def flow_loop(seed: int) -> Any:
         x = flux.packed(noise(seed))
         for t, (here, there) in zip(times_there, pairwise(levels.levels), strict=True):
-            x = (
-                x
-                + (there.sigma - here.sigma)
-                * net(hidden_states=x.to(kind), timestep=t[None].to(kind) / 1000, **fixed)[0].float()
-            )
+            o = net(hidden_states=x.to(kind), timestep=t[None].to(kind) / 1000, **fixed)[0].float()
+            x = x + (there.sigma - here.sigma) * o
         return latent.decode(vae, flux.unpacked(x, height, wide)).pixels
 
     none = dict.fromkeys(("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"))
