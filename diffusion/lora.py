@@ -7,7 +7,7 @@ number that was fixed in training, and s_i the strength, 1 for what was trained.
 W, and B_i one of 1 x 1.
 
 The terms are added and not merged into W: taking a LoRA away gives back the same bits, and s_i can be another for each
-picture of a batch. `diffusion.lora_file` reads the files.
+picture of a batch. They are merged only where a new model is written. `diffusion.lora_file` reads the files.
 """
 
 import math
@@ -46,6 +46,11 @@ class Factors(nn.Module):
             return F.conv2d(z * self._factor(z, strength), self.up)
         z = F.linear(x, self.down)
         return F.linear(z * self._factor(z, strength), self.up)
+
+    def change(self) -> torch.Tensor:
+        """(alpha / r) B A in float32, shaped as the layer's weights."""
+        change = self.up.float().flatten(1) @ self.down.float().flatten(1)
+        return change.view(len(self.up), *self.down.shape[1:]) * self.scale
 
     def fits(self, layer: nn.Module) -> bool:
         """Whether B A has the shape of the layer's weights."""
@@ -121,27 +126,41 @@ def install(root: nn.Module, lora: Lora, part: str, strengths: Strengths, index:
 
     MisfitError that names the first three layers that the module does not have, or has in another shape.
     """
-    found: dict[str, tuple[nn.Module, str, Factors]] = {}
-    strange: list[str] = []
-    for path, factors in lora.parts.get(part, {}).items():
-        place = _place(root, path)
-        if place is None or not factors.fits(_bare(getattr(*place))):
-            strange.append(path)
-        else:
-            found[path] = (*place, factors)
-    if strange:
-        made = f", which was made for {lora.family}," if lora.family else ""
-        named = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
-        raise MisfitError(
-            f"{lora.name}{made} changes {len(strange)} layers that the {part} of this model does not have: {named}"
-        )
-    for parent, name, factors in found.values():
+    for parent, name, factors in _places(root, lora, part):
         layer = getattr(parent, name)
         if not isinstance(layer, Adapted):
             layer = Adapted(layer, strengths)
             setattr(parent, name, layer)
         layer.added.append(factors)
         layer.which.append(index)
+
+
+@torch.no_grad()
+def merge(root: nn.Module, lora: Lora, part: str, strength: float) -> None:
+    """Make what a LoRA has for a part of the weights' own: W' = W + s (alpha / r) B A, rounded to the dtype of W once.
+    Errors as `install`."""
+    for parent, name, factors in _places(root, lora, part):
+        weight: torch.Tensor = getattr(parent, name).weight
+        weight.copy_(weight.float() + strength * factors.change().to(weight.device))
+
+
+def _places(root: nn.Module, lora: Lora, part: str) -> list[tuple[nn.Module, str, Factors]]:
+    """The module that holds each layer that a LoRA changes, its name there, and the change."""
+    found: list[tuple[nn.Module, str, Factors]] = []
+    strange: list[str] = []
+    for path, factors in lora.parts.get(part, {}).items():
+        place = _place(root, path)
+        if place is None or not factors.fits(_bare(getattr(*place))):
+            strange.append(path)
+        else:
+            found.append((*place, factors))
+    if strange:
+        made = f", which was made for {lora.family}," if lora.family else ""
+        named = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
+        raise MisfitError(
+            f"{lora.name}{made} changes {len(strange)} layers that the {part} of this model does not have: {named}"
+        )
+    return found
 
 
 def _place(root: nn.Module, path: str) -> tuple[nn.Module, str] | None:

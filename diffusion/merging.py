@@ -6,8 +6,6 @@ Runs that began with the same weights end in one valley of the loss, and their m
 (model soups, Wortsman et al. 2022; checkpoint merging, as it is called where models are shared).
 """
 
-import copy
-
 import torch
 from torch import nn
 
@@ -15,9 +13,9 @@ from diffusion.patch_check import MisfitError
 
 
 @torch.no_grad()
-def merged(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
-    """A copy of `one` whose weights w_a are moved to (1 - share) w_a + share w_b, those of `other` being w_b. Numbers
-    that are no fractions, such as positions, stay those of `one`.
+def merge(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
+    """`one` itself, whose weights w_a are moved to (1 - share) w_a + share w_b, those of `other` being w_b; reckoned in
+    float32, and rounded to the dtype of w_a. Numbers that are no fractions, such as positions, stay as they are.
 
     MisfitError if the two do not have the same weights of the same shapes.
     """
@@ -29,9 +27,8 @@ def merged(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
         if weight.shape != b[name].shape:
             sizes = " and ".join("x".join(map(str, w[name].shape)) for w in (a, b))
             raise MisfitError(f"the models are of different sizes: {name} is {sizes}")
-    made = copy.deepcopy(one)
     # each weight once, where two layers share it, as T5's do
-    for name, weight in (*made.named_parameters(), *made.named_buffers()):
+    for name, weight in (*one.named_parameters(), *one.named_buffers()):
         if name in b and weight.is_floating_point():
-            weight.lerp_(b[name].to(weight), share)
-    return made
+            weight.copy_(weight.float().lerp(b[name].float(), share))
+    return one

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from diffusion.header import read
 from diffusion.identify import NAMES, Identity, of_header
-from diffusion.recipes import ModelRecipe
+from diffusion.recipes import ModelRecipe, Patch
 
 _KINDS = {"hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "LoCon with a core", "oft_": "OFT", "boft_": "BOFT"}
 _DORA = ("dora_scale", "lora_magnitude_vector")
@@ -59,6 +59,17 @@ def check_family(name: str, what: Identity, model: ModelRecipe) -> None:
     here, there = what.facts.get("context"), _context(model)
     if here and there and here != there:
         raise MisfitError(f"{name} is for text embeddings {_known(here)}, and this model takes {_known(there)}")
+
+
+def no_weights(patch: Patch) -> str:
+    """Why what a patch does cannot become part of a model's weights; empty if it can."""
+    name = Path(patch.source).name
+    if patch.kind != "lora":
+        what = "a word of its own" if patch.kind == "inversion" else "a look at pictures"
+        return f"{name} is {what}, which cannot become part of a model's weights"
+    if patch.number("start", 0.0) > 0 or patch.number("end", 1.0) < 1:
+        return f"{name} acts in a part of the schedule, which weights cannot"
+    return ""
 
 
 def _context(model: ModelRecipe) -> object:

@@ -21,7 +21,7 @@ from torch import nn
 
 from diffusion import inversion, ip_adapter, lora, lora_file
 from diffusion.guidance import Inputs, Load, Network, outside
-from diffusion.patch_check import MisfitError
+from diffusion.patch_check import MisfitError, no_weights
 from diffusion.recipes import ModelRecipe, Patch, TextEncoderRecipe
 from diffusion.soundness import look
 from diffusion.types import Level, Schedule
@@ -69,6 +69,19 @@ def patched(plain: nn.Module, recipe: ModelRecipe | TextEncoderRecipe, pieces: S
         which = [i for i, patch in enumerate(recipe.patches) if patch.kind == "ip_adapter"]
         ip_adapter.install(module, adapters, strengths, which)
     return module.requires_grad_(False).eval()
+
+
+def merged(module: nn.Module, recipe: ModelRecipe | TextEncoderRecipe) -> nn.Module:
+    """The plain module of a recipe itself, with the recipe's LoRAs in its weights. Errors as `lora.merge`, and
+    MisfitError for patches that are no change of weights."""
+    for patch in recipe.patches:
+        if why := no_weights(patch):
+            raise MisfitError(why)
+        one = piece(patch, recipe, module, torch.float32)
+        assert isinstance(one, lora.Lora)
+        for part in one.parts:
+            lora.merge(_part(module, recipe, part, one.name), one, part, patch.number("strength", 1.0))
+    return module
 
 
 def shared_copy(module: nn.Module) -> nn.Module:

@@ -22,8 +22,10 @@ def component(recipe: Recipe, part: str, kind: Any, dtype: torch.dtype = torch.f
     source = Path(recipe.source)
     # a VAE may also be in a folder by itself
     folder = source / part if (source / part).is_dir() or source.is_file() else source
-    # a run tells of its own progress
-    import_module(kind.__module__.partition(".")[0] + ".utils.logging").disable_progress_bar()
+    # a run tells of its own progress, and what is wrong with weights is looked for here
+    logging: Any = import_module(kind.__module__.partition(".")[0] + ".utils.logging")
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         if isinstance(recipe, VAERecipe) and source.is_file() and not recipe.config:
             return vae_loading.load_file(recipe, dtype)  # by itself, and not in a model's file

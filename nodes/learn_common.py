@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from diffusion.recipes import ModelRecipe, TextEncoderRecipe
 from engine.context import Context
 from engine.errors import Place, Problem
 from engine.node import Input, Seed
 from engine.values import Saved
-from nodes.compute import Looks
+from nodes.compute import Looks, fitting
 from nodes.output import save_bytes
+from nodes.patch import check_weights
 from nodes.sockets import VAE, Dataset, Model, TextEncoder
 
 if TYPE_CHECKING:
@@ -155,12 +157,23 @@ def text_rate(node: FromModel, rate: float | None) -> float:
 
 
 def base_of(node: FromModel, ctx: Context) -> "Base":
-    """The loaded model that a node begins with; call it within `STORE.using`."""
-    from diffusion.store import STORE, text_encoders
+    """The loaded model that a node begins with, LoRAs on it as part of its weights; call it within `STORE.using`.
+    E-ARCH for what cannot be part of them."""
+    from diffusion import derived
+    from diffusion.store import STORE, pick_device, text_encoders
     from diffusion.training_data import Base
 
-    encoders, vae = text_encoders(node.text_encoder, ctx.device), STORE.load(node.vae, ctx.device)
-    return Base(STORE.load(node.model, ctx.device), encoders, vae, node.model, node.vae)
+    def merged(recipe: ModelRecipe | TextEncoderRecipe, name: str) -> Any:
+        check_weights(**{name: recipe})
+        with fitting():
+            return derived.fresh(recipe).float().to(pick_device(ctx.device))
+
+    texts = node.text_encoder
+    # a word of its own is no change of weights, and may stay beside text encoders
+    changed = any(patch.kind == "lora" for patch in texts.patches)
+    encoders = merged(texts, "text_encoder") if changed else text_encoders(texts, ctx.device)
+    denoiser = merged(node.model, "model") if node.model.patches else STORE.load(node.model, ctx.device)
+    return Base(denoiser, encoders, STORE.load(node.vae, ctx.device), node.model, node.vae)
 
 
 def telling(ctx: Context) -> Callable[[int, int], None]:

@@ -1,6 +1,5 @@
 """Models of the true architectures, from random weights to trained ones."""
 
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from engine.context import Context
@@ -129,7 +128,7 @@ class TrainVAE(Node):
         from diffusion.store import STORE
 
         config = training_vae.VAETraining(loop_config(self), self.batch, self.kl, self.part)
-        source, folder = Path(self.vae.source), ctx.scratch
+        folder = ctx.scratch
         vae, losses = training_vae.train(
             STORE.load(self.vae, ctx.device),
             self.dataset,
@@ -139,7 +138,7 @@ class TrainVAE(Node):
             ctx.device,
             lambda step, total, loss: ctx.progress(step, total, f"loss {loss:.4f}"),
         )
-        derived.write(source, folder / "model", {"vae": vae})
+        derived.write(folder / "model", self.model, parts={"vae": vae})
         if self.part == "all":
             scaling, shift = training_vae.scale(vae, self.dataset)
             # SDXL's latents are not shifted
@@ -185,7 +184,7 @@ class TrainTextToImage(FromModel, Node):
         config = training_text.TextTraining(
             **teaching(self), text=self.train_text, text_rate=text_rate(self, self.text_lr)
         )
-        source, folder = Path(self.model.source), ctx.scratch
+        folder = ctx.scratch
         with STORE.using():
             base = base_of(self, ctx)
             denoiser, encoders, losses, kept = training_text.train(
@@ -194,5 +193,5 @@ class TrainTextToImage(FromModel, Node):
         parts = {NETWORKS[self.model.family]: denoiser}
         if self.train_text:
             parts |= encoders.named_parts()
-        derived.write(source, folder / "model", parts)
+        derived.write(folder / "model", self.model, self.text_encoder, self.vae, parts)
         return TrainedModel(*derived.recipes(folder / "model"), Losses(losses), kept)

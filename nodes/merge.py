@@ -1,6 +1,6 @@
 """Models made of others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from nodes.compute import fitting, models
 from nodes.load import Checkpoint
+from nodes.patch import check_weights
 from nodes.sockets import Model, TextEncoder
 
 
@@ -17,57 +18,56 @@ class MergeModels(Node):
     """The weighted mean of two models of one make, denoiser and text encoders: w = (1 - share) w_a + share w_b.
 
     For two trainings that began with the same model, whose mean often draws better than either (model soups, Wortsman
-    et al. 2022), and for styles halfway between two checkpoints of a family. Tokenizers, VAE and schedule are those of
-    the first. Both are folders in diffusers layout, or come from a training.
+    et al. 2022), and for styles halfway between two checkpoints of a family. Without the text encoders, those of the
+    first stay as they are. Tokenizers, VAE and schedule are those of the first. LoRAs on either are part of its
+    weights. What comes out is kept in the dtype of the first's files.
     """
 
-    version = 1
-    numeric = True
+    version = 2
     model: Model
-    text_encoder: TextEncoder
+    text_encoder: TextEncoder | None = Input(None, about="default: of the model, and not merged")
     other_model: Model
-    other_text_encoder: TextEncoder
+    other_text_encoder: TextEncoder | None = None
     share: float = Input(0.5, ge=0, le=1, about="of the other model; 0: the first, 1: the other")
 
     @classmethod
     def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         """Nothing. E-ARCH for two that cannot be merged."""
-        given = [known.get(name) for name in ("model", "other_model", "text_encoder", "other_text_encoder")]
-        _check([one for one in given if isinstance(one, ModelRecipe | TextEncoderRecipe)])
+        _check(known.get(name) for name in ("model", "other_model", "text_encoder", "other_text_encoder"))
         return {}
 
     def run(self, ctx: Context) -> Checkpoint:
         from diffusion import derived
         from diffusion.clip import TextEncoders
         from diffusion.folder import NETWORKS
-        from diffusion.merging import merged
+        from diffusion.merging import merge
 
-        pair, texts = (self.model, self.other_model), (self.text_encoder, self.other_text_encoder)
-        _check([*pair, *texts])
-        with models(ctx) as store, fitting():
-            # float32 whatever they are drawn in: a mean of rounded weights would be rounded once more
-            one, other = (store.load(each, ctx.device, "float32") for each in pair)
-            parts = {NETWORKS[self.model.family]: merged(one, other, self.share)}
-            reader, second = (cast(TextEncoders, store.load(each, ctx.device, "float32")) for each in texts)
-            others = second.named_parts()
-            for name, part in reader.named_parts().items():
-                parts[name] = merged(part, others[name], self.share)
-        derived.write(Path(self.model.source), ctx.scratch / "model", parts)
+        texts = [one for one in (self.text_encoder, self.other_text_encoder) if one is not None]
+        if len(texts) == 1:
+            what, hint = "text encoders of one of two models", "link those of both, or of neither"
+            raise error(Problem("E-ARCH", what, hint, Place(input="other_text_encoder")))
+        _check((self.model, self.other_model, *texts))
+        for name in ("model", "other_model", "text_encoder", "other_text_encoder"):
+            check_weights(**{name: getattr(self, name)})
+        with models(ctx), fitting():
+            one, other = map(derived.fresh, (self.model, self.other_model))
+            parts = {NETWORKS[self.model.family]: merge(one, other, self.share)}
+            if texts:
+                reader, second = (cast(TextEncoders, derived.fresh(each)).named_parts() for each in texts)
+                parts |= {name: merge(part, second[name], self.share) for name, part in reader.items()}
+            derived.write(ctx.scratch / "model", self.model, self.text_encoder, parts=parts)
         return Checkpoint(*derived.recipes(ctx.scratch / "model"))
 
 
-def _check(given: list[ModelRecipe | TextEncoderRecipe]) -> None:
-    """E-ARCH for recipes that are not all of one family, have a LoRA on them, or are no folders of diffusers."""
+def _check(given: Iterable[object]) -> None:
+    """E-ARCH for recipes that are not all of one family, or of one that has no such parts."""
     from diffusion.folder import NETWORKS
     from diffusion.identify import called
 
-    if len(families := sorted({called(one.family) for one in given})) > 1:
+    known = [one for one in given if isinstance(one, ModelRecipe | TextEncoderRecipe)]
+    if len(families := sorted({called(one.family) for one in known})) > 1:
         what = f"models of one family can be merged, and these are {' and '.join(families)}"
         raise error(Problem("E-ARCH", what, "take two of one family", Place(input="other_model")))
-    for one in given:
-        if one.patches:
-            what = "a model with a LoRA on it cannot be merged"
-            raise error(Problem("E-ARCH", what, "apply the LoRA to what comes out of MergeModels"))
-        if one.family not in NETWORKS or Path(one.source).is_file():
-            what = f"{Path(one.source).name} is no folder in diffusers layout"
-            raise error(Problem("E-ARCH", what, "take two models that are"))
+    if known and known[0].family not in NETWORKS:
+        what = f"{called(known[0].family)} is not merged here"
+        raise error(Problem("E-ARCH", what, "take two models of Stable Diffusion, SDXL, SD3 or Flux"))

@@ -62,6 +62,17 @@ def _encoder_of(path: Path, image_encoder: object, folder: Path) -> Path:
     return find_folder(image_encoder, folder) if isinstance(image_encoder, str) else path.parent / "image_encoder"
 
 
+def check_weights(**recipes: object) -> None:
+    """E-ARCH for what is on a model or text encoder and cannot become part of its weights. recipes: by input."""
+    from diffusion.patch_check import no_weights
+
+    for name, recipe in recipes.items():
+        for patch in recipe.patches if isinstance(recipe, ModelRecipe | TextEncoderRecipe) else ():
+            if why := no_weights(patch):
+                hint = "link what comes before it, and apply it again to what is written"
+                raise error(Problem("E-ARCH", why, hint, Place(input=name)))
+
+
 class LoRA(NamedTuple):
     """A model and its text encoder with a LoRA."""
 

@@ -1,28 +1,18 @@
-"""Training a denoiser from scratch, and keeping what came of it."""
+"""Training a denoiser from scratch."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from engine.context import Context
 from engine.node import Input, Node, Seed
-from engine.values import Saved
 from nodes.compute import Looks
 from nodes.learn_common import Average, Batch, Rate, Steps, Warmup
-from nodes.output import save_bytes
-from nodes.sockets import VAE, ControlNet, Dataset, Image, Losses, Model, TextEncoder
+from nodes.sockets import VAE, Dataset, Image, Losses, Model, TextEncoder
 
 if TYPE_CHECKING:
     from diffusion.networks import NetworkConfig, PixelNetwork
     from diffusion.training import TrainingConfig
-
-LOG = "log.json"
-LOG_ROWS = 200
-"""Losses in a log at most: the mean of each stretch of steps."""
-MIMES = {".json": "application/json", ".txt": "text/plain"}
-"""What files of a model are, where they are not plain bytes."""
 
 
 class Trained(NamedTuple):
@@ -156,52 +146,6 @@ def _learn(ctx: Context, dataset: Dataset, network: "NetworkConfig", config: "Tr
     save_model(folder / "model", done.model, dataset, config, done.losses)
     model, text_encoder, vae = checkpoint.recipes(folder / "model")
     return Trained(model, vae, text_encoder, Losses(done.losses))
-
-
-class SaveModel(Node):
-    """Write a trained model or ControlNet into the output folder: its files, and log.json, which holds the workflow
-    that made it and how the loss fell. The folder can be given to LoadCheckpoint or LoadControlNet. A text
-    encoder or a VAE that learned apart from the denoiser takes the place of the one that is beside it."""
-
-    version = 1
-    effect = True
-    model: Model | ControlNet
-    text_encoder: TextEncoder | None = Input(None, about="default: the one beside the denoiser")
-    vae: VAE | None = Input(None, about="default: the one beside the denoiser")
-    path: str = Input("model", about="name of the folder; {param} is filled in", template=True)
-    losses: Losses | None = Input(None, about="the loss of every step, for the log")
-    dtype: Literal["kept", "float32", "bfloat16", "float16"] = Input("kept", about="of the weights that are written")
-
-    def run(self, ctx: Context) -> Saved:
-        from diffusion.checkpoint import in_dtype
-
-        beside = {"text_encoder": self.text_encoder, "tokenizer": self.text_encoder, "vae": self.vae}
-        values = self.losses.values if self.losses else ()
-        stretch = max(1, -(-len(values) // LOG_ROWS))
-        means = [
-            (i + stretch, sum(part := values[i : i + stretch]) / len(part)) for i in range(0, len(values), stretch)
-        ]
-        log = {
-            "workflow": ctx.document,
-            "numerics": ctx.settings.numerics,
-            "loss": [[min(step, len(values)), round(mean, 6)] for step, mean in means],
-        }
-        saved = []
-        for file in files_of(Path(self.model.source)):
-            kind = file.parts[0].rstrip("_23")  # text_encoder_2 goes with text_encoder
-            path = Path((beside.get(kind) or self.model).source) / file
-            data, mime = path.read_bytes(), MIMES.get(file.suffix, "application/octet-stream")
-            if file.suffix == ".safetensors" and self.dtype != "kept":
-                data = in_dtype(data, self.dtype)
-            saved.append(save_bytes(ctx, f"{self.path}/{file.as_posix()}", data, mime=mime))
-        text = json.dumps(log, indent=1) + "\n"
-        saved.append(save_bytes(ctx, f"{self.path}/{LOG}", text.encode(), mime=MIMES[".json"]))
-        return Saved(tuple(saved))
-
-
-def files_of(model: Path) -> list[Path]:
-    """The files of a model's folder, as names in it."""
-    return sorted(p.relative_to(model) for p in model.rglob("*") if p.is_file() and p.name != LOG)
 
 
 class PlotLoss(Node):

@@ -6,7 +6,8 @@ import pytest
 
 from engine.context import Context, Settings
 from nodes.data import Digits
-from nodes.train import SaveModel, TrainDDPM
+from nodes.save_model import SaveModel
+from nodes.train import TrainDDPM
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from engine.events import NodeFinished
 from nodes import registry
 from nodes.data import Shapes
 from nodes.learn_models import NewFlux, TrainTextToImage, TrainVAE
-from nodes.train import SaveModel
+from nodes.save_model import SaveModel
 
 
 @pytest.fixture(scope="module")

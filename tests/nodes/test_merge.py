@@ -1,12 +1,15 @@
 """Two models become one: the mean of their weights, which is a model like any other."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import single_files
 import torch
 from diffusers import FluxPipeline, StableDiffusionXLPipeline
 from learning import new_model
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from diffusion.recipes import Patch
 from engine.api import load
@@ -15,7 +18,9 @@ from engine.errors import WeftError
 from engine.foresight import foresee
 from nodes import registry
 from nodes.data import Shapes
+from nodes.load import Checkpoint
 from nodes.merge import MergeModels
+from nodes.sources import recipes
 
 NETWORK = {"sdxl": "unet", "flux": "transformer"}
 PIPELINE = {"sdxl": StableDiffusionXLPipeline, "flux": FluxPipeline}
@@ -69,20 +74,71 @@ def test_diffusers_reads_it_and_the_two_stay_as_they_were(make, tmp_path, family
 
 def test_what_cannot_be_merged_says_why(make, tmp_path):
     flux = make("flux", 0)
-    patched = replace(flux.model, patches=(Patch("lora", "some.safetensors"),))
-    single = tmp_path / "one.safetensors"
-    single.touch()
+    patched = replace(flux.model, patches=(Patch("ip_adapter", "some.safetensors"),))
     for one, other, what in (
         (flux, make("sdxl", 0), "models of one family can be merged, and these are Flux and SDXL"),
         (flux, make("flux", 0, width=96), "of different sizes: .* is .*64.* and .*96"),
         (make("flux", 0, single_blocks=2), flux, r"the second has no single_transformer_blocks\.1"),
-        (flux._replace(model=patched), flux, "a model with a LoRA on it cannot be merged"),
-        (flux._replace(model=replace(flux.model, source=str(single))), flux, "is no folder in diffusers layout"),
+        (flux._replace(model=patched), flux, "some.safetensors is a look at pictures, which cannot become part of"),
+        (flux, flux._replace(text_encoder=None), "text encoders of one of two models"),
+        (digits(), digits(), "a pixel-space model of weft is not merged here"),
     ):
         with pytest.raises(WeftError, match=what) as told:
             merge(one, other, tmp_path / "made")
         assert [one.code for one in told.value.problems] == ["E-ARCH"]
         assert told.value.problems[0].hint
+
+
+def digits():
+    model, text_encoder, vae = recipes("ddpm-digits", Path())
+    return Checkpoint(model, text_encoder, vae)
+
+
+def test_without_text_encoders_those_of_the_first_stay(make, tmp_path):
+    one, other = (make("sdxl", seed)._replace(text_encoder=None) for seed in (0, 1))
+    made = merge(one, other, tmp_path / "made", 0.25)
+    for part in ("text_encoder", "text_encoder_2"):
+        assert all(torch.equal(value, weights(one, part)[name]) for name, value in weights(made, part).items())
+    a, b, got = (weights(each, "unet")["conv_in.weight"] for each in (one, other, made))
+    torch.testing.assert_close(got, 0.75 * a + 0.25 * b)
+
+
+def test_single_files_in_float16_are_merged_in_float32_and_kept_in_float16(checkpoint, run_nodes, tmp_path):
+    configs = shutil.copytree(checkpoint("sdxl"), tmp_path / "c", ignore=shutil.ignore_patterns("*.safetensors"))
+    nodes = {}
+    for name, scale in (("one", 1.0), ("other", 3.0)):
+        file = single_files.write(checkpoint("sdxl"), tmp_path / f"{name}.safetensors")
+        scaled = {n: (t * scale).half() if t.is_floating_point() else t for n, t in load_file(file).items()}
+        save_file(scaled, file)
+        nodes[name] = {"type": "LoadCheckpoint", "source": str(file), "config": str(configs)}
+    wires = {part: f"@one.{part}" for part in ("model", "text_encoder")}
+    wires |= {f"other_{part}": f"@other.{part}" for part in ("model", "text_encoder")}
+    nodes["merge"] = {"type": "MergeModels", **wires, "share": 0.5}
+    nodes["save"] = {"type": "SaveModel", "model": "@merge.model", "path": "merged"}
+    run_nodes(nodes, "save")
+    for file in ("unet/diffusion_pytorch_model.safetensors", "text_encoder_2/model.safetensors"):
+        plain, got = load_file(checkpoint("sdxl") / file), load_file(tmp_path / "out" / "merged" / file)
+        for name, value in got.items():
+            if value.is_floating_point():
+                assert value.dtype == torch.float16
+                torch.testing.assert_close(value.float(), 2 * plain[name], rtol=2e-3, atol=1e-6)
+
+
+def test_loras_are_merged_with_the_model_they_are_on(checkpoint, run_nodes, tmp_path):
+    base = {"type": "LoadCheckpoint", "source": str(checkpoint("sdxl"))}
+    lora = {"type": "LoRALoad", "model": "@base.model", "source": str(checkpoint("lora-sdxl"))}
+    nodes = {
+        "base": base, "lora": lora,
+        "merge": {"type": "MergeModels", "model": "@base.model", "other_model": "@lora.model", "share": 0.5},
+        "half": {"type": "SaveModel", "model": "@merge.model", "path": "half"},
+        "weak": {**lora, "strength": 0.5},
+        "save": {"type": "SaveModel", "model": "@weak.model", "path": "weak"},
+    }  # fmt: skip
+    run_nodes(nodes, "half", "save")
+    file = "unet/diffusion_pytorch_model.safetensors"
+    half, weak = (load_file(tmp_path / "out" / name / file) for name in ("half", "weak"))
+    for name, value in half.items():
+        torch.testing.assert_close(value, weak[name], rtol=1e-5, atol=1e-6)
 
 
 def test_two_families_are_refused_before_anything_is_loaded(checkpoint):
