@@ -24,6 +24,9 @@ TripleCLIPLoader clip_name1:C clip_name2:C clip_name3:C > CLIP
 VAELoader vae_name:C > VAE
 LoraLoader model=MODEL clip=CLIP lora_name:C strength_model:F=1.0 strength_clip:F=1.0 > MODEL CLIP
 LoraLoaderModelOnly model=MODEL lora_name:C strength_model:F=1.0 > MODEL
+ModelMergeSimple model1=MODEL model2=MODEL ratio:F=1.0 > MODEL
+CLIPMergeSimple clip1=CLIP clip2=CLIP ratio:F=1.0 > CLIP
+CheckpointSave model=MODEL clip=CLIP vae=VAE filename_prefix:S=checkpoints/ComfyUI >
 ControlNetLoader control_net_name:C > CONTROL_NET
 DiffControlNetLoader model=MODEL control_net_name:C > CONTROL_NET
 UpscaleModelLoader model_name:C > UPSCALE_MODEL

@@ -8,7 +8,7 @@ from commands.importing.build import Builder, Made, Out, outs
 from engine.graph import escape
 from engine.migrate import FORMAT
 
-SAVING = frozenset({"SaveImage", "SaveText"})
+SAVING = frozenset({"SaveImage", "SaveModel", "SaveText"})
 SIDES = ("positive", "negative")
 TEXTS = ("text", "text_2", "text_3")
 

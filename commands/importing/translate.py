@@ -16,7 +16,7 @@ from engine.text import nearest, visible
 MODELS = ("CheckpointLoaderSimple", "CheckpointLoader", "unCLIPCheckpointLoader", "UNETLoader")
 """Types that load a model; they are translated first, since text encoders and VAEs may belong to them."""
 
-ENDS = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP")
+ENDS = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "CheckpointSave")
 """Types that save something."""
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Call:
 
     def add(self, kind: str, name: str, /, **inputs: Any) -> Out:
         """A node of ours with one output; what saves something is made anew each time."""
-        return Out(self.done.builder.add(kind, inputs, name, once=kind != "SaveImage"))
+        return Out(self.done.builder.add(kind, inputs, name, once=kind not in ("SaveImage", "SaveModel")))
 
     def several(self, kind: str, name: str, outputs: Sequence[str], /, **inputs: Any) -> tuple[Out, ...]:
         """A node of ours with several outputs."""

@@ -7,6 +7,7 @@ from commands.importing.table import (
     latents,
     loading,
     masks,
+    merging,
     pictures,
     sampling,
     schedules,
@@ -23,5 +24,6 @@ ROWS: dict[str, Row] = {
     **pictures.ROWS,
     **arrange.ROWS,
     **masks.ROWS,
+    **merging.ROWS,
 }
 """ComfyUI's type -> what translates it."""

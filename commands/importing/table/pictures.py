@@ -39,12 +39,8 @@ def load_mask(t: Call) -> tuple[v.Value | None, ...]:
 
 
 def save(t: Call) -> tuple[v.Value | None, ...]:
-    """SaveImage. What the editor fills in into the name (%date%, %Node.widget%) has no match."""
-    prefix = kinds.file_name(t["filename_prefix"])
-    name = _BROWSER.sub("", prefix)
-    if name != prefix:
-        t.differ(f"{prefix} is filled in by ComfyUI; here the name is without that: {{param}} and {{index}} are there")
-    return _saved(t, name)
+    """SaveImage."""
+    return _saved(t, stem_of(t, "image"))
 
 
 def preview(t: Call) -> tuple[v.Value | None, ...]:
@@ -52,10 +48,18 @@ def preview(t: Call) -> tuple[v.Value | None, ...]:
     return _saved(t, "preview")
 
 
-def _saved(t: Call, name: str) -> tuple[v.Value | None, ...]:
+def stem_of(t: Call, otherwise: str) -> str:
+    """The name of what is saved. What the editor fills in into it (%date%, %Node.widget%) has no match."""
+    prefix = kinds.file_name(t["filename_prefix"])
+    name = _BROWSER.sub("", prefix)
+    if name != prefix:
+        t.differ(f"{prefix} is filled in by ComfyUI; here the name is without that: {{param}} and {{index}} are there")
     parts = [re.sub(r"[^\w \-.,+()]", "", part).strip(" .-") for part in name.split("/")]
-    stem = "/".join(part for part in parts if part) or "image"
-    t.add("SaveImage", "save", image=t.get("images", v.Image).out, path=f"{stem[:120]}.png")
+    return "/".join(part for part in parts if part)[:120] or otherwise
+
+
+def _saved(t: Call, stem: str) -> tuple[v.Value | None, ...]:
+    t.add("SaveImage", "save", image=t.get("images", v.Image).out, path=f"{stem}.png")
     return ()
 
 
