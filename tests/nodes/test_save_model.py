@@ -196,3 +196,19 @@ def test_what_learns_on_a_model_with_a_lora_begins_with_both(checkpoint, run_nod
     live = run_nodes({**nodes, "learn": {**learn, **wires("lora")}}, "learn")["learn"]["losses"].values
     again = {**nodes, "base": folder_of(tmp_path / "out" / "merged"), "learn": {**learn, **wires("base")}}
     assert live == pytest.approx(run_nodes(again, "learn")["learn"]["losses"].values, rel=1e-4)
+
+
+def test_another_model_of_that_name_stays_whole(checkpoint, run_nodes, tmp_path):
+    nodes = {
+        "base": folder_of(checkpoint("sdxl")),
+        "lora": {"type": "LoRALoad", **wires("base"), "source": str(checkpoint("lora-sdxl"))},
+        "save": {"type": "SaveModel", **wires("base"), "path": "it", "dtype": "float16"},
+    }
+    run_nodes(nodes, "save")
+    before = {file: file.read_bytes() for file in (tmp_path / "out" / "it").rglob("*.*")}
+    other = {**nodes, "save": {**nodes["save"], **wires("lora")}}
+    for _ in range(2):  # the second finds its own
+        run_nodes(other, "save")
+    assert before == {file: file.read_bytes() for file in (tmp_path / "out" / "it").rglob("*.*")}
+    assert {folder.name for folder in (tmp_path / "out").iterdir() if folder.is_dir()} == {"it", "it-2"}
+    assert draw(run_nodes, folder_of(tmp_path / "out" / "it-2")).shape == (1, 64, 64, 3)
