@@ -172,7 +172,8 @@ def base_of(node: FromModel, ctx: Context) -> "Base":
     # a word of its own is no change of weights, and may stay beside text encoders
     changed = any(patch.kind == "lora" for patch in texts.patches)
     encoders = merged(texts, "text_encoder") if changed else text_encoders(texts, ctx.device)
-    denoiser = merged(node.model, "model") if node.model.patches else STORE.load(node.model, ctx.device)
+    changed = bool(node.model.patches or node.model.controls)
+    denoiser = merged(node.model, "model") if changed else STORE.load(node.model, ctx.device)
     return Base(denoiser, encoders, STORE.load(node.vae, ctx.device), node.model, node.vae)
 
 

@@ -18,6 +18,7 @@ from nodes.files import find_file, find_folder
 from nodes.sockets import EmbeddingFile, Image, LoRAFile, Model, TextEncoder
 
 R = TypeVar("R", ModelRecipe, TextEncoderRecipe)
+_PATCHED = (ModelRecipe, TextEncoderRecipe)
 
 
 def _file_of(wanted: str) -> FilesOf:
@@ -66,11 +67,13 @@ def check_weights(**recipes: object) -> None:
     """E-ARCH for what is on a model or text encoder and cannot become part of its weights. recipes: by input."""
     from diffusion.patch_check import no_weights
 
+    hint = "link what comes before it, and apply it again to what is written"
     for name, recipe in recipes.items():
-        for patch in recipe.patches if isinstance(recipe, ModelRecipe | TextEncoderRecipe) else ():
-            if why := no_weights(patch):
-                hint = "link what comes before it, and apply it again to what is written"
-                raise error(Problem("E-ARCH", why, hint, Place(input=name)))
+        found = [no_weights(patch) for patch in recipe.patches] if isinstance(recipe, _PATCHED) else []
+        if isinstance(recipe, ModelRecipe) and recipe.controls:
+            found.append("a ControlNet steers this model, which cannot become part of its weights")
+        for why in filter(None, found):
+            raise error(Problem("E-ARCH", why, hint, Place(input=name)))
 
 
 class LoRA(NamedTuple):

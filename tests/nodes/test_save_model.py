@@ -107,6 +107,19 @@ def test_what_cannot_become_part_of_weights_is_refused(checkpoint, run_nodes):
         assert problem.hint == "link what comes before it, and apply it again to what is written"
 
 
+def test_a_model_that_a_controlnet_steers_is_refused(checkpoint, run_nodes, tmp_path):
+    nodes = {
+        "base": folder_of(checkpoint("sd15")),
+        "net": {"type": "LoadControlNet", "source": str(checkpoint("control-sd15"))},
+        "hint": {"type": "ImageFromMask", "mask": "@whole"},
+        "whole": {"type": "SolidMask", "width": 64, "height": 64},
+        "steered": {"type": "ControlNetApply", "model": "@base.model", "controlnet": "@net", "image": "@hint"},
+        "save": {"type": "SaveModel", "model": "@steered"},
+    }
+    with pytest.raises(WeftError, match=r"E-ARCH .*a ControlNet steers this model, which cannot become part of"):
+        run_nodes(nodes, "save")
+
+
 @pytest.mark.parametrize(("kind", "what"), [("inversion", "a word of its own"), ("ip_adapter", "a look at pictures")])
 def test_what_is_no_change_of_weights_says_so(kind, what):
     from diffusion.patch_check import no_weights
