@@ -225,7 +225,7 @@ class UNetDenoise(Node):
         if speed != "none" and model.patches:
             what = f"--speed {speed} is for models without LoRAs and IP-Adapters; this one runs as it is"
             ctx.fell_back(f"run without {speed}")
-            ctx.warn("W-SPEED", what, "take --speed none", input="guider")
+            ctx.warn("W-SPEED", what, "take --speed none, or a model that SaveModel made of both", input="guider")
             speed = "none"
         with fitting(), models(ctx), attention(ctx.settings.attention, model.family):
             return denoise(jobs, first.schedule, first.sampler, ctx.device, dtype, on_step, speed)
