@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
+from diffusion.store import aligned
+
 
 def assert_same(here, there):
     """Equal up to rounding: at most 1e-4 apart on a scale of 0 … 1, and 5e-6 on average. (B, H, W, 3) both."""
@@ -19,6 +21,14 @@ def assert_same(here, there):
 def pixels(pipe, prompt="a fox", *, seed=5, batch=1, **call):
     """What a pipeline draws, (B, H, W, 3) in 0 … 1. Picture i has the seed seed + i; a picture given to it is coded to
     the mean, as ours is, and not to a sample."""
+    settle(pipe)
     seeds = [torch.Generator().manual_seed(seed + i) for i in range(batch)]
     with patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode()):
         return pipe(prompt, generator=seeds, num_images_per_prompt=batch, output_type="np", **call).images
+
+
+def settle(pipe):
+    """Move a pipeline's weights to addresses like those of ours: elsewhere kernels round otherwise."""
+    for part in pipe.components.values():
+        if isinstance(part, torch.nn.Module):
+            aligned(part)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import text_to_image
 import torch
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from parity import assert_same, pixels
 from PIL import Image
 
 from engine.errors import WeftError
@@ -53,10 +53,7 @@ def reference(checkpoint):
     def go(kind, sampler="ddim", spacing="leading", batch=1, task=0, **call):
         pipe, config = loaded(kind, task)
         pipe.scheduler = ALL_SCHEDULERS[sampler].from_config(config, timestep_spacing=spacing)
-        seeds = [torch.Generator().manual_seed(SEED + i) for i in range(batch)]
-        call = {"num_inference_steps": STEPS, "guidance_scale": 7.5, **call}
-        with patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode()):
-            return pipe("a fox", generator=seeds, num_images_per_prompt=batch, output_type="np", **call).images
+        return pixels(pipe, seed=SEED, batch=batch, **{"num_inference_steps": STEPS, "guidance_scale": 7.5, **call})
 
     return go
 
@@ -78,14 +75,6 @@ def graph(folder, **changes):
 
 def encode(text, **more):
     return {"type": "TextEncode", "text_encoder": "@base.text_encoder", "text": text, **more}
-
-
-def assert_same(here, there):
-    assert here.shape == there.shape
-    assert there.std() > 0.01, "a picture of one colour would prove nothing"
-    difference = np.abs(here - there)
-    assert difference.max() <= 1e-4
-    assert difference.mean() <= 5e-6
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])

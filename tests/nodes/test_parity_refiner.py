@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import text_to_image
 import torch
-from parity import assert_same, pixels
+from parity import assert_same, pixels, settle
 from PIL import Image
 
 from engine.errors import WeftError
@@ -71,6 +71,7 @@ def reference(pipelines):
 
     def go(sampler="euler", steps=10, at=0.8, **call):
         for pipe in (base, refiner):
+            settle(pipe)
             pipe.scheduler = SCHEDULERS[sampler].from_config(config, **MORE.get(sampler, {}))
         stream = [torch.Generator().manual_seed(5)]
         shared = {"num_inference_steps": steps, "guidance_scale": 7.5, "generator": stream}
