@@ -21,6 +21,7 @@ from torch import nn
 
 from diffusion.parameterisation import split, target
 from diffusion.recipes import Recipe
+from diffusion.transfer import moved
 from diffusion.types import Conditioning, Level, Schedule
 
 Load = Callable[[Recipe], nn.Module]
@@ -214,7 +215,7 @@ class Guidance:
         else:
             negative, positive, *third = self._every(x, level)
             if isinstance(self._scale, torch.Tensor):
-                self._scale = self._scale.to(x.device)
+                self._scale = moved(self._scale, x.device)
             o = self._rule.rule(Outputs(negative, positive, self._scale, level, *third))
         if self._push and self._worse and level not in self._push.silent:
             (worse,) = self._worse(x, level)

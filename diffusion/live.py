@@ -66,7 +66,7 @@ class Glimpse:
         self._copy = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
         self._copy.copy_(picture, non_blocking=True)
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        self._done.record()
+        self._done.record(torch.cuda.current_stream(picture.device))
 
     def take(self) -> torch.Tensor | None:
         """The picture on the CPU, once; None where none was asked for or the device has not come to it yet."""

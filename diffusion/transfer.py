@@ -30,6 +30,6 @@ def fetched(tensor: torch.Tensor) -> np.ndarray:
     kept = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     kept.copy_(tensor, non_blocking=True)
     done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-    done.record()
+    done.record(torch.cuda.current_stream(tensor.device))
     done.synchronize()
     return kept.numpy().copy()  # pinned memory is for copies, not for keeping

@@ -160,15 +160,15 @@ def base_of(node: FromModel, ctx: Context) -> "Base":
     """The loaded model that a node begins with, LoRAs on it as part of its weights; call it within `STORE.using`.
     E-ARCH for what cannot be part of them."""
     from diffusion import derived
-    from diffusion.store import STORE, pick_device, text_encoders
+    from diffusion.store import STORE, pick_device, pick_dtype, text_encoders
     from diffusion.training_data import Base
 
     def merged(recipe: ModelRecipe | TextEncoderRecipe, name: str) -> Any:
         check_weights(**{name: recipe})
         with fitting():
-            return derived.fresh(recipe).float().to(pick_device(ctx.device))
+            return derived.fresh(recipe).to(place, pick_dtype(recipe.dtype, place))
 
-    texts = node.text_encoder
+    texts, place = node.text_encoder, pick_device(ctx.device)
     # a word of its own is no change of weights, and may stay beside text encoders
     changed = any(patch.kind == "lora" for patch in texts.patches)
     encoders = merged(texts, "text_encoder") if changed else text_encoders(texts, ctx.device)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import diffusers
 import numpy as np
@@ -209,6 +210,20 @@ def test_what_learns_on_a_model_with_a_lora_begins_with_both(checkpoint, run_nod
     live = run_nodes({**nodes, "learn": {**learn, **wires("lora")}}, "learn")["learn"]["losses"].values
     again = {**nodes, "base": folder_of(tmp_path / "out" / "merged"), "learn": {**learn, **wires("base")}}
     assert live == pytest.approx(run_nodes(again, "learn")["learn"]["losses"].values, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
+def test_what_learns_is_in_the_dtype_that_the_model_was_loaded_in(checkpoint, dtype):
+    from types import SimpleNamespace
+
+    from engine.context import Context
+    from nodes.learn_common import base_of
+
+    model, text, vae = (replace(one, dtype=dtype) for one in recipes(str(checkpoint("sdxl")), checkpoint("sdxl")))
+    model = replace(model, patches=(Patch("lora", str(checkpoint("lora-sdxl"))),))
+    base = base_of(SimpleNamespace(model=model, text_encoder=text, vae=vae), Context())
+    wanted = {torch.bfloat16 if dtype == "bfloat16" else torch.float32}
+    assert {weight.dtype for weight in base.denoiser.parameters()} == wanted
 
 
 def test_another_model_of_that_name_stays_whole(checkpoint, run_nodes, tmp_path):
