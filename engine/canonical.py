@@ -44,7 +44,7 @@ def _plain(value: Any) -> Any:
     if kind is float:
         if value.is_integer() and abs(value) <= SAFE:
             return int(value)
-        if not 1e-4 <= abs(value) < 1e16:
+        if not 1e-4 <= abs(value) <= SAFE:
             raise _Odd
     return value
 

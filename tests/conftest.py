@@ -4,7 +4,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# the same values in every run: a test that fails fails again
+hypothesis.settings.register_profile("weft", derandomize=True)
+hypothesis.settings.load_profile("weft")
 
 # before torch is imported: the tests run in as many processes as is good for two cores, and threads would fight
 os.environ.setdefault("OMP_NUM_THREADS", "1")

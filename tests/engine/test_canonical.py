@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from engine.canonical import canonical, digest
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) + 1, 2**53 - 1)
+EDGES = [sign * edge * (1 + part) for sign in (1, -1) for edge in (2.0**53, 1e16, 1e21, 1e-4, 1e-6) for part in (
+    -2.0**-52, 0.0, 2.0**-52)]  # fmt: skip
+"""Where one way of writing numbers ends and another begins, and the nearest on both sides."""
+NUMBERS = (
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.sampled_from(EDGES)
+)  # fmt: skip
 VALUES = st.recursive(
     NUMBERS | st.booleans() | st.none() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -22,12 +29,20 @@ def test_it_is_the_text_of_the_rfc(value):
     assert canonical(value) == rfc8785.dumps(value)
 
 
+@pytest.mark.parametrize("value", EDGES)
+def test_edges(value):
+    assert canonical(value) == rfc8785.dumps(value)
+
+
 @pytest.mark.parametrize(("value", "text"), [
     ({"b": 1.0, "a": [1, True, None]}, '{"a":[1,true,null],"b":1}'),
     (2**64 - 1, '"18446744073709551615"'),
     ({"€": 1e-7, "a": 2**53}, '{"a":"9007199254740992","€":1e-7}'),
     ("é\x1b\n\"", '"é\\u001b\\n\\""'),
     (-0.0, "0"),
+    (2.0**53, "9007199254740992"),
+    (-(2.0**53), "-9007199254740992"),
+    (9999999999999998.0, "9999999999999998"),
     (1e21, "1e+21"),
     (0.00001, "0.00001"),
 ])  # fmt: skip
