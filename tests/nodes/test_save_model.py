@@ -77,12 +77,11 @@ def test_what_a_file_says_of_its_prediction_is_in_the_folder_and_not_in_that_of_
     assert scheduler.read_text() == before
 
 
-@pytest.mark.parametrize("strength", [0.8, -0.5])
-def test_loras_become_part_of_the_weights(checkpoint, run_nodes, tmp_path, strength):
+def test_loras_become_part_of_the_weights(checkpoint, run_nodes, tmp_path):
     base = folder_of(checkpoint("sdxl"))
     first, second = (
         {"type": "LoRALoad", **wires(at), "source": str(checkpoint(kind)), "strength": strength}
-        for at, kind in (("base", "lora-sdxl"), ("first", "lora-sdxl-other"))
+        for at, kind, strength in (("base", "lora-sdxl", 0.8), ("first", "lora-sdxl-other", -0.5))
     )
     changes = {"first": first, "second": second, "guide__model": "@second.model"}
     live = draw(run_nodes, base, **changes, wanted__text_encoder="@second.text_encoder")
