@@ -7,10 +7,11 @@ import shutil
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from diffusion.recipes import ControlNetRecipe
+from diffusion.recipes import ControlNetRecipe, ModelRecipe
 from engine.context import Context
+from engine.errors import Place, Problem, error
 from engine.node import Input, Node
 from engine.values import Saved
 from nodes.compute import fitting, models
@@ -42,6 +43,21 @@ class SaveModel(Node):
     path: str = Input("model", about="name of the folder; {param} is filled in", template=True)
     losses: Losses | None = Input(None, about="the loss of every step, for the log")
     dtype: Literal["kept", "float32", "bfloat16", "float16"] = Input("kept", about="of the weights that are written")
+
+    @classmethod
+    def foresee(cls, known: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """Nothing. E-ARCH for a text encoder or a VAE of another family than the model."""
+        from diffusion.identify import called
+
+        model, encoder, vae = (known.get(name) for name in ("model", "text_encoder", "vae"))
+        if not isinstance(model, ModelRecipe):
+            return {}
+        for name, other, kind in (("text_encoder", encoder, model.family), ("vae", vae, model.space)):
+            theirs = getattr(other, "space" if name == "vae" else "family", kind)
+            if theirs != kind:
+                what = f"a part for {called(theirs)} beside a model of {called(model.family)}"
+                raise error(Problem("E-ARCH", what, "take one of the model's family", Place(input=name)))
+        return {}
 
     def run(self, ctx: Context) -> Saved:
         check_weights(model=self.model, text_encoder=self.text_encoder)

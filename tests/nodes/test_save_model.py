@@ -14,7 +14,10 @@ from parity import pixels
 from safetensors.torch import load_file, save_file
 
 from diffusion.recipes import Patch
+from engine.api import load
 from engine.errors import WeftError
+from engine.foresight import foresee
+from nodes import registry
 from nodes.sources import recipes
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
@@ -118,6 +121,17 @@ def test_a_model_that_a_controlnet_steers_is_refused(checkpoint, run_nodes, tmp_
     }
     with pytest.raises(WeftError, match=r"E-ARCH .*a ControlNet steers this model, which cannot become part of"):
         run_nodes(nodes, "save")
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "vae"])
+def test_a_part_of_another_family_is_refused_before_anything_is_loaded(checkpoint, part):
+    nodes = {kind: folder_of(checkpoint(kind)) for kind in ("sdxl", "sd15")}
+    nodes["save"] = {"type": "SaveModel", "model": "@sdxl.model", part: f"@sd15.{part}"}
+    (problem,) = foresee(load({"format": 1, "nodes": nodes}, registry=registry(), targets=("save",)))
+    assert str(problem) == (
+        f"E-ARCH workflow save.{part}: a part for Stable Diffusion 1.x or 2.x beside a model of SDXL; "
+        "take one of the model's family"
+    )
 
 
 @pytest.mark.parametrize(("kind", "what"), [("inversion", "a word of its own"), ("ip_adapter", "a look at pictures")])
